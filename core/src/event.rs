@@ -1,0 +1,87 @@
+//! What happens to the core: everything it ever hears.
+
+use alloc::string::String;
+use core::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    plan::StepOutcome,
+    reading::Sample,
+    revision::Observation,
+    words::{IncidentId, ProjectName, RevisionNo, ServiceName},
+};
+
+/// One thing that happened.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Event {
+    /// A source was asked.
+    Sample(Sample),
+    /// A project was looked at.
+    Observed(Observation),
+    /// The engine answers (`None`) or does not (`Some(why)`).
+    Engine(Option<String>),
+    /// Whether a revision can be returned to right now: its images and records
+    /// are there. `Some(why)` when not.
+    Restorable {
+        /// The project.
+        project: ProjectName,
+        /// The revision.
+        revision: RevisionNo,
+        /// What is missing.
+        problem: Option<String>,
+    },
+    /// The step that was asked for has ended.
+    StepEnded {
+        /// The rollback.
+        incident: IncidentId,
+        /// Which run of a step: the number that [`crate::effect::Effect::RunStep`] gave.
+        run: u32,
+        /// How it went.
+        outcome: StepOutcome,
+    },
+    /// A person asks for something. The answer is in the turn.
+    Command(Command),
+    /// Nothing but time.
+    Deadline,
+}
+
+/// What a person can ask for.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "command", rename_all = "snake_case")]
+pub enum Command {
+    /// Go back by hand.
+    Rollback {
+        /// The project.
+        project: ProjectName,
+        /// One service; else all that differ from the target.
+        service: Option<ServiceName>,
+        /// The revision; else the one the daemon would choose.
+        to: Option<RevisionNo>,
+        /// Why, for the history.
+        reason: String,
+        /// Only say what would be done.
+        dry_run: bool,
+    },
+    /// Undo the last rollback; clear the bad mark.
+    Forward {
+        /// The project.
+        project: ProjectName,
+        /// The service; else all of the last rollback.
+        service: Option<ServiceName>,
+    },
+    /// Hold automatic action.
+    Pause {
+        /// One project; else every one.
+        project: Option<ProjectName>,
+        /// For how long; else until resumed.
+        lasts: Option<Duration>,
+        /// Why, for status.
+        reason: String,
+    },
+    /// End a pause.
+    Resume {
+        /// One project; else every one.
+        project: Option<ProjectName>,
+    },
+}

@@ -1,0 +1,159 @@
+//! What lasts. The core's whole durable state is the fold of these; starting up
+//! is applying the stored ones in order.
+
+use alloc::{boxed::Box, string::String, vec::Vec};
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    incident::{Breach, Incident, Outcome},
+    moment::Moment,
+    plan::StepOutcome,
+    revision::{Revision, Standing},
+    words::{IncidentId, ProjectName, RevisionNo, ServiceName, TriggerId},
+};
+
+/// Something that has happened and is remembered.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "fact", rename_all = "snake_case")]
+pub enum Fact {
+    /// What a service runs has begun to change.
+    DeploymentBegan {
+        /// The project.
+        project: ProjectName,
+        /// When.
+        at: Moment,
+        /// The services that have changed so far.
+        services: Vec<ServiceName>,
+    },
+    /// More services change in the same deployment.
+    DeploymentGrew {
+        /// The project.
+        project: ProjectName,
+        /// The services that changed besides.
+        services: Vec<ServiceName>,
+    },
+    /// Nothing has changed for `settle`: this is what runs now.
+    DeploymentEnded {
+        /// The project.
+        project: ProjectName,
+        /// What runs.
+        revision: Revision,
+    },
+    /// What runs is again what ran before the deployment began.
+    DeploymentVanished {
+        /// The project.
+        project: ProjectName,
+        /// When that was seen.
+        at: Moment,
+    },
+    /// A revision's standing has changed.
+    Stands {
+        /// The project.
+        project: ProjectName,
+        /// The revision.
+        revision: RevisionNo,
+        /// What is thought of it now.
+        standing: Standing,
+        /// When.
+        at: Moment,
+        /// Why, in words.
+        reason: String,
+    },
+    /// A trigger's condition has held for its time.
+    Breached {
+        /// The project.
+        project: ProjectName,
+        /// The breach.
+        breach: Breach,
+    },
+    /// A breached trigger no longer breaches.
+    Cleared {
+        /// The project.
+        project: ProjectName,
+        /// The trigger.
+        trigger: TriggerId,
+        /// When.
+        at: Moment,
+    },
+    /// A rollback was called for and refused.
+    Refused(Box<Incident>),
+    /// A rollback has begun.
+    RollbackBegan(Box<Incident>),
+    /// Another trigger breached while it ran.
+    Joined {
+        /// The rollback.
+        incident: IncidentId,
+        /// The breach.
+        breach: Breach,
+    },
+    /// A step was handed to the executor.
+    StepBegan {
+        /// The rollback.
+        incident: IncidentId,
+        /// Which run of a step.
+        run: u32,
+        /// Its place in the plan's steps, or in its undo steps.
+        index: u32,
+        /// It is one of the undo steps.
+        undo: bool,
+        /// When.
+        at: Moment,
+    },
+    /// The executor has reported.
+    StepEnded {
+        /// The rollback.
+        incident: IncidentId,
+        /// Which run of a step.
+        run: u32,
+        /// When.
+        at: Moment,
+        /// How it went.
+        outcome: StepOutcome,
+    },
+    /// The signals are being judged.
+    Verifying {
+        /// The rollback.
+        incident: IncidentId,
+        /// Since when.
+        at: Moment,
+        /// Samples before this do not count.
+        counts_from: Moment,
+        /// By when the signals must be back.
+        until: Moment,
+    },
+    /// The target's own containers failed; the next target is tried.
+    NextTarget {
+        /// The rollback, its plan and target replaced.
+        incident: Box<Incident>,
+    },
+    /// A rollback has ended.
+    RollbackEnded {
+        /// The rollback.
+        incident: IncidentId,
+        /// When.
+        at: Moment,
+        /// How.
+        outcome: Outcome,
+        /// Why so, in words.
+        reason: String,
+    },
+    /// Automatic action is held.
+    Paused {
+        /// The project.
+        project: ProjectName,
+        /// Until when; `None` until resumed.
+        until: Option<Moment>,
+        /// Why, in the person's words.
+        reason: String,
+        /// When.
+        at: Moment,
+    },
+    /// Automatic action goes on.
+    Resumed {
+        /// The project.
+        project: ProjectName,
+        /// When.
+        at: Moment,
+    },
+}

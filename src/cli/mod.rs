@@ -1,0 +1,1 @@
+//! One file a command: arguments, talking to the daemon over its socket, printing.

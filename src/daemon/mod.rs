@@ -1,0 +1,1 @@
+//! Starting everything, and the one loop.

@@ -1,0 +1,1 @@
+//! One connection to the engine: typed answers, events without gaps, the meaning of labels.

@@ -1,0 +1,1 @@
+//! What runs the services: observing deployments, keeping images, putting a revision back.

@@ -1,0 +1,4 @@
+//! What this program needs of the machine: the clock, HTTP with limits on
+//! everything, files, secrets. It knows nothing of what it is used for.
+
+pub mod clock;

@@ -1,0 +1,3 @@
+//! The `rollbackd` program.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! Runs one step of a plan when told, and reports how it went.

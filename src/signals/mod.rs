@@ -1,0 +1,1 @@
+//! Where numbers come from: a file for each kind of source. Gives samples, or says why not.

@@ -1,0 +1,1 @@
+//! What lasts: facts, journal and outbox in SQLite.
