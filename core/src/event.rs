@@ -1,11 +1,12 @@
 //! What happens to the core: everything it ever hears.
 
-use alloc::string::String;
+use alloc::{boxed::Box, string::String};
 use core::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    incident::Incident,
     plan::StepOutcome,
     reading::Sample,
     revision::Observation,
@@ -84,4 +85,26 @@ pub enum Command {
         /// One project; else every one.
         project: Option<ProjectName>,
     },
+}
+
+/// What a person is answered.
+pub type Answer = Result<Accepted, Refusal>;
+
+/// A command was taken.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Accepted {
+    /// What was done, or would be, in words.
+    pub message: String,
+    /// The rollback that began; with `dry_run` the one that would, with the
+    /// number 0 and every step of its plan.
+    pub incident: Option<Box<Incident>>,
+}
+
+/// A command was not taken.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Refusal {
+    /// Why, in words.
+    pub message: String,
+    /// What to do about it; may be empty.
+    pub hint: String,
 }
