@@ -225,7 +225,7 @@ fn asked<'a>(
     let name = &project.name;
     let not_yet = || refusal(format!("{name} has not been looked at yet"), "try again in a moment");
     let settings = project.settings.as_ref().ok_or_else(not_yet)?;
-    if project.seen.is_none() {
+    if !project.is_seen() {
         return Err(not_yet());
     }
     Ok(ByHand { project, settings, service })

@@ -52,7 +52,7 @@ pub(crate) fn decide(
     if let Some(why) = engine_down {
         return hold(Guard::Unseen, format!("the engine does not answer: {why}"));
     }
-    if project.seen.is_none() {
+    if !project.is_seen() {
         return hold(Guard::Unseen, "the project has not been looked at yet");
     }
     if project.durable.deploying.is_some() {

@@ -49,6 +49,9 @@ impl Core {
             project.overtaken = run.and_then(|run| project.deployed_over(&run.incident));
             return;
         }
+        if !project.is_seen() {
+            return;
+        }
         if project.settings.is_none() || project.durable.current.is_none() {
             return self.settle(now, &name, turn);
         }

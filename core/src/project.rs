@@ -46,7 +46,7 @@ pub(crate) struct Bake {
 }
 
 /// The fold of a project's facts.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Durable {
     pub(crate) revisions: BTreeMap<RevisionNo, Known>,
     pub(crate) current: Option<RevisionNo>,
@@ -58,6 +58,8 @@ pub(crate) struct Durable {
     pub(crate) pause: Option<PauseView>,
     pub(crate) rollback: Option<IncidentId>,
     pub(crate) breached: BTreeMap<TriggerId, Option<Guard>>,
+    /// When the last rollback ended: what was seen before shows its making.
+    pub(crate) acted_until: Moment,
     /// Each rollback that was begun: when, from which images, and its number.
     pub(crate) past: Vec<Past>,
 }
@@ -133,9 +135,31 @@ impl Project {
         seen.services.iter().map(|s| &s.record).find(|record| record.name == *service)
     }
 
+    /// Was it looked at since the daemon started, and since its last rollback?
+    pub(crate) fn is_seen(&self) -> bool {
+        self.seen.as_ref().is_some_and(|seen| seen.at > self.durable.acted_until)
+    }
+
     /// Does anything of it exist?
     pub(crate) fn exists(&self) -> bool {
         self.seen.as_ref().is_some_and(|seen| !seen.services.is_empty())
+    }
+}
+
+impl Default for Durable {
+    fn default() -> Self {
+        Self {
+            revisions: BTreeMap::new(),
+            current: None,
+            baseline: BTreeMap::new(),
+            chain: Vec::new(),
+            deploying: None,
+            pause: None,
+            rollback: None,
+            breached: BTreeMap::new(),
+            acted_until: Moment::ZERO,
+            past: Vec::new(),
+        }
     }
 }
 
@@ -175,7 +199,8 @@ impl Durable {
                 }
             }
             Fact::RollbackBegan(incident) => self.rollback_began(incident),
-            Fact::RollbackEnded { outcome, .. } => {
+            Fact::RollbackEnded { at, outcome, .. } => {
+                self.acted_until = *at;
                 if let Some(incident) = incident {
                     self.rollback_ended(incident, *outcome);
                 }

@@ -42,8 +42,11 @@ pub struct Window {
     began: Moment,
     /// When the source was last asked.
     asked: Option<Moment>,
-    /// The last usable value, and when it was asked for.
-    last: Option<(Moment, f64)>,
+    /// When the last usable value was asked for.
+    last: Option<Moment>,
+    /// The last usable value.
+    #[serde(with = "crate::number")]
+    value: Option<f64>,
     /// The last of those that counted.
     counted: Option<Moment>,
     held: Held,
@@ -55,6 +58,7 @@ pub struct Window {
     missing: Option<Missing>,
     /// How far beyond the threshold the breach was that a deployment found; kept
     /// over gaps, until a sample does not breach.
+    #[serde(with = "crate::number")]
     older: Option<f64>,
     /// Usable before the present deployment began.
     fresh_before: Option<Moment>,
@@ -102,6 +106,7 @@ impl Watch {
             began: now,
             asked: None,
             last: None,
+            value: None,
             counted: None,
             held: Held::Calm,
             span: VecDeque::with_capacity(slots),
@@ -173,10 +178,10 @@ impl Watch {
         window.remember(Some(value as f32));
         window.missing = None;
         window.told_blind = false;
-        if let Some((last, _)) = window.last {
+        if let Some(last) = window.last {
             window.covered += at.since(last).min(blind_after);
         }
-        window.last = Some((at, value));
+        (window.last, window.value) = (Some(at), Some(value));
         if at < self.counts_from {
             return;
         }
@@ -206,7 +211,7 @@ impl Watch {
     /// When it becomes blind unless a usable value comes.
     #[must_use]
     pub fn blind_at(&self) -> Moment {
-        let heard = self.window.last.map_or(self.window.began, |(at, _)| at);
+        let heard = self.window.last.unwrap_or(self.window.began);
         heard.max(self.window.began) + self.blind_after()
     }
 
@@ -247,7 +252,7 @@ impl Watch {
     /// none since, for its time and the grace.
     fn breach_by_blindness(&self, now: Moment) -> Option<(Moment, Moment)> {
         let began = self.window.fresh_before?;
-        let unseen = self.window.last.is_none_or(|(last, _)| last < began);
+        let unseen = self.window.last.is_none_or(|last| last < began);
         let due = began + self.settings.grace + self.settings.hold.span().max(self.blind_after());
         let breach = self.settings.on_blind == OnBlind::Breach && unseen && now >= due;
         breach.then_some((began, due))
@@ -256,7 +261,7 @@ impl Watch {
     /// The last usable value, if it is not blind.
     #[must_use]
     pub fn value_now(&self, now: Moment) -> Option<f64> {
-        self.window.last.filter(|_| !self.is_blind(now)).map(|(_, value)| value)
+        self.window.value.filter(|_| !self.is_blind(now))
     }
 
     /// Is its condition holding, though not yet for its time?
@@ -269,7 +274,7 @@ impl Watch {
     /// is it not half again as bad since? Then it is older, and not blamed on it.
     #[must_use]
     pub fn is_older(&self) -> bool {
-        let (Some(before), Some((_, value))) = (self.window.older, self.window.last) else {
+        let (Some(before), Some(value)) = (self.window.older, self.window.value) else {
             return false;
         };
         let excess = self.settings.condition.excess(value);
@@ -295,7 +300,7 @@ impl Watch {
         self.window.fresh_before = (!blind && self.window.last.is_some()).then_some(at);
         match self.window.held {
             Held::Breached { since, .. } if since < at => {
-                let last = self.window.last.map_or(0.0, |(_, value)| value);
+                let last = self.window.value.unwrap_or_default();
                 self.window.older = Some(self.settings.condition.excess(last));
             }
             Held::Pending { since } if since < at => {
@@ -379,8 +384,8 @@ impl Watch {
             source: settings.source.clone(),
             action: settings.action,
             state,
-            value: self.window.last.map(|(_, value)| value),
-            at: self.window.last.map(|(at, _)| at),
+            value: self.window.value,
+            at: self.window.last,
             condition: settings.condition,
             pending_since: match self.window.held {
                 Held::Calm => None,
