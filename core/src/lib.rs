@@ -17,7 +17,7 @@ pub mod guard;
 pub mod incident;
 mod life;
 pub mod moment;
-pub mod number;
+mod number;
 pub mod plan;
 mod planner;
 mod project;

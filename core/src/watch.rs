@@ -45,7 +45,7 @@ pub struct Window {
     /// When the last usable value was asked for.
     last: Option<Moment>,
     /// The last usable value.
-    #[serde(with = "crate::number")]
+    #[serde(default, with = "crate::number::option")]
     value: Option<f64>,
     /// The last of those that counted.
     counted: Option<Moment>,
@@ -58,7 +58,7 @@ pub struct Window {
     missing: Option<Missing>,
     /// How far beyond the threshold the breach was that a deployment found; kept
     /// over gaps, until a sample does not breach.
-    #[serde(with = "crate::number")]
+    #[serde(default, with = "crate::number::option")]
     older: Option<f64>,
     /// Usable before the present deployment began.
     fresh_before: Option<Moment>,
