@@ -114,7 +114,11 @@ impl Compose {
         };
         for joiner in project.iter().filter(|one| names::parse(&one.name).is_none()) {
             let joins = document::joins(&joiner.document).contains(&revived.id);
-            if joins && joiner.state == ContainerState::Running && joiner.started < started {
+            let left = joiner.state == ContainerState::Running && joiner.started < started;
+            // Stopped after that: by us, a moment ago, before we were killed.
+            let halfway =
+                matches!(joiner.state, ContainerState::Exited(_)) && joiner.finished >= started;
+            if joins && (left || halfway) {
                 self.docker.stop(&joiner.id, None).await?;
                 self.docker.start(&joiner.id).await?;
             }
