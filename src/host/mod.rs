@@ -2,3 +2,5 @@
 //! everything, files, secrets. It knows nothing of what it is used for.
 
 pub mod clock;
+pub mod http;
+pub mod secret;
