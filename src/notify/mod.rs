@@ -6,6 +6,7 @@ pub mod email;
 mod layout;
 pub mod message;
 pub mod outbox;
+mod smtp;
 mod story;
 #[cfg(test)]
 mod tests;
