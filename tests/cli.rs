@@ -1,6 +1,8 @@
 //! The real binary against the real API on a real socket: what a person or a
 //! program gets, with which exit code. Only the loop behind it is the test's.
 
+#![allow(clippy::panic, clippy::unwrap_used, reason = "a test that cannot go on says so")]
+
 use std::{
     io::{BufRead, BufReader},
     path::PathBuf,
