@@ -28,7 +28,7 @@ pub mod revision;
 pub mod run;
 pub mod settings;
 pub mod signal;
-mod status;
+pub mod status;
 pub mod view;
 pub mod watch;
 pub mod words;

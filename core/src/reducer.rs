@@ -206,19 +206,25 @@ impl Core {
         slot.watch.feed(sample.at, &sample.reading);
         let (breached, judged) = (slot.breached, slot.judged);
         if breached || slot.watch.breach(now).is_some() {
-            self.consider(now, sample.trigger, turn);
+            self.consider(now, sample.trigger, true, turn);
         }
         if judged {
             self.judge(now, sample.trigger, turn);
         }
     }
 
-    /// A trigger breaches, or did: decide.
-    pub(crate) fn consider(&mut self, now: Moment, ix: TriggerIx, turn: &mut Turn) {
+    /// A trigger breaches, or did: decide. Only a live sample completes a
+    /// breach; time alone completes one by blindness, and clears.
+    fn consider(&mut self, now: Moment, ix: TriggerIx, live: bool, turn: &mut Turn) {
         let Some(slot) = self.slot(ix) else { return };
         let Some(project) = self.projects.get(&slot.project) else { return };
         let trigger = slot.watch.settings();
         let name = &project.name;
+        let acts = |fact: &Fact| matches!(fact, Fact::RollbackBegan(i) if i.project == *name);
+        if turn.facts.iter().any(acts) {
+            // Another trigger was first in this turn; this one joins at its next sample.
+            return;
+        }
         let Some(breach) = slot.watch.breach(now) else {
             let cleared = (project.name.clone(), trigger.id.clone());
             turn.facts.push(Fact::Cleared { project: cleared.0, trigger: cleared.1, at: now });
@@ -227,6 +233,9 @@ impl Core {
         let breach = decide::breach_of(trigger, breach, slot.watch.value_now(now));
         if !slot.breached {
             turn.facts.push(Fact::Breached { project: name.clone(), breach: breach.clone() });
+        }
+        if !(live && slot.watch.breaches_now() || slot.watch.is_breach_by_blindness(now)) {
+            return;
         }
         let told = project.durable.breached.get(&breach.trigger).copied().flatten();
         match decide::decide(project, &slot.watch, &breach, self.engine_down.as_deref(), now) {
@@ -289,7 +298,7 @@ impl Core {
         let decide = slot.breached || slot.watch.breach(now).is_some();
         self.wakes.push(Reverse((just_after(again), ix)));
         if decide {
-            self.consider(now, ix, turn);
+            self.consider(now, ix, false, turn);
         }
     }
 

@@ -258,6 +258,20 @@ impl Watch {
         breach.then_some((began, due))
     }
 
+    /// Did the last answer hold a value, and does that breach?
+    #[must_use]
+    pub fn breaches_now(&self) -> bool {
+        let window = &self.window;
+        let newest = window.value.filter(|_| window.asked == window.counted);
+        newest.is_some_and(|value| self.settings.condition.breached_by(value))
+    }
+
+    /// Is it breached because it sees nothing since the deployment?
+    #[must_use]
+    pub fn is_breach_by_blindness(&self, now: Moment) -> bool {
+        self.breach_by_blindness(now).is_some()
+    }
+
     /// The last usable value, if it is not blind.
     #[must_use]
     pub fn value_now(&self, now: Moment) -> Option<f64> {

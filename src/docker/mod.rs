@@ -13,6 +13,8 @@ mod follow;
 pub mod image;
 pub mod labels;
 mod lines;
+#[cfg(feature = "testing")]
+pub mod model;
 mod real;
 pub mod stats;
 mod wire;
@@ -47,6 +49,8 @@ pub struct Docker(Engine);
 #[derive(Clone)]
 enum Engine {
     Real(Arc<Real>),
+    #[cfg(feature = "testing")]
+    Model(model::Model),
 }
 
 /// What the engine says it is.
@@ -75,6 +79,13 @@ impl Docker {
     /// [`DockerError::BadHost`].
     pub fn connect(host: &str) -> Result<Self, DockerError> {
         Ok(Self(Engine::Real(Arc::new(Real::new(host)?))))
+    }
+
+    /// An engine in memory.
+    #[cfg(feature = "testing")]
+    #[must_use]
+    pub fn model(model: model::Model) -> Self {
+        Self(Engine::Model(model))
     }
 
     /// Which engine answers. Agrees on the version of the API anew.
@@ -269,6 +280,15 @@ impl Docker {
         }
     }
 
+    /// The tags of a repository, as `repository:tag`, and what each names.
+    ///
+    /// # Errors
+    /// As every call: by cause.
+    pub async fn tagged(&self, repository: &str) -> Result<Vec<(String, ImageId)>, DockerError> {
+        let images = self.ask(Call::Images(repository)).await?;
+        Ok(image::tags_of(&images, repository))
+    }
+
     /// Gives an image a tag, which leaves the image it was on.
     ///
     /// # Errors
@@ -338,6 +358,8 @@ impl Docker {
         let answer = async {
             match &self.0 {
                 Engine::Real(real) => real.answer(&call).await,
+                #[cfg(feature = "testing")]
+                Engine::Model(model) => model.answer(&call),
             }
         };
         let answer = tokio::time::timeout(limit, answer)
@@ -353,6 +375,8 @@ impl Docker {
     async fn events(&self, since: Timestamp) -> Result<Events, DockerError> {
         match &self.0 {
             Engine::Real(real) => Ok(Events::Real(Arc::clone(real), real.events(since).await?)),
+            #[cfg(feature = "testing")]
+            Engine::Model(model) => Ok(Events::Model(model.events(since)?)),
         }
     }
 }
@@ -360,6 +384,8 @@ impl Docker {
 /// An open stream of events.
 enum Events {
     Real(Arc<Real>, Lines),
+    #[cfg(feature = "testing")]
+    Model(model::Happenings),
 }
 
 impl Events {
@@ -371,6 +397,8 @@ impl Events {
                 Ok(None) => Err(real.cut(None)),
                 Err(error) => Err(real.cut(Some(error))),
             },
+            #[cfg(feature = "testing")]
+            Self::Model(happenings) => happenings.next().await,
         }
     }
 }
