@@ -227,7 +227,7 @@ fn incident(id: u64, outcome: Option<Outcome>) -> Incident {
     }
 }
 
-/// Begins rollback 3 and, a little later, ends it.
+/// Begins rollback 3; it is seen a little later, and later still it has ended.
 fn rolling_back(outcome: Outcome) -> House {
     House::open(move |command, seen| {
         let Command::Rollback { reason, dry_run: false, .. } = command else {
@@ -236,9 +236,10 @@ fn rolling_back(outcome: Outcome) -> House {
         assert_eq!(reason, "it is slow");
         let show = |incident| ProjectView { incidents: vec![incident], ..shop(true) };
         let seen = seen.clone();
-        seen.send_replace(Arc::new(snapshot(vec![show(incident(3, None))])));
         tokio::spawn(async move {
-            // Long enough for at least one look at it while it runs.
+            // Long enough for a look before it is seen, and one while it runs.
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            seen.send_replace(Arc::new(snapshot(vec![show(incident(3, None))])));
             tokio::time::sleep(Duration::from_millis(300)).await;
             seen.send_replace(Arc::new(snapshot(vec![show(incident(3, Some(outcome)))])));
         });

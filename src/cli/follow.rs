@@ -23,6 +23,10 @@ const AGAIN: Duration = Duration::from_millis(250);
 /// How long a daemon may be gone: a restart under systemd.
 const GONE: Duration = Duration::from_secs(60);
 
+/// How long what was begun may not be seen: readers see a snapshot, which is
+/// made a moment after the answer.
+const UNSEEN: Duration = Duration::from_secs(5);
+
 /// What is left to do when a command was taken: see the rollback through, if
 /// one began and the person waits.
 pub(super) async fn taken(
@@ -70,15 +74,25 @@ async fn through(client: &Client, id: IncidentId, out: &Out) -> Result<Incident,
                     return Ok(incident);
                 }
             }
-            Err(failure) if failure.exit == Exit::Unreachable => {
+            Err(failure) => {
+                let patience = patience(&failure);
                 let since = *gone_since.get_or_insert_with(Instant::now);
-                if since.elapsed() > GONE {
-                    return Err(failure);
+                match patience {
+                    Some(patience) if since.elapsed() <= patience => {}
+                    _ => return Err(failure),
                 }
             }
-            Err(failure) => return Err(failure),
         }
         sleep(AGAIN).await;
+    }
+}
+
+/// How long an error may pass by itself.
+fn patience(failure: &Failure) -> Option<Duration> {
+    match (failure.exit, failure.error.code.as_str()) {
+        (Exit::Unreachable, _) => Some(GONE),
+        (_, "not_found") => Some(UNSEEN),
+        _ => None,
     }
 }
 

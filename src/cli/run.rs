@@ -31,9 +31,10 @@ pub(super) fn run(global: &Global) -> Result<Exit, Failure> {
         })?;
     let ended = runtime.block_on(daemon::run(&global.config, global.socket.clone()));
     ended.map(|()| Exit::Done).map_err(|fatal| {
-        let (exit, code) = match &fatal {
-            Fatal::Configuration(_) => (Exit::Configuration, "configuration"),
-            Fatal::Failed(_) => (Exit::Failed, "failed"),
+        let (exit, code) = if matches!(fatal, Fatal::Configuration { .. }) {
+            (Exit::Configuration, "configuration")
+        } else {
+            (Exit::Failed, "failed")
         };
         Failure::new(exit, code, fatal.to_string(), "")
     })
