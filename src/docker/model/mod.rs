@@ -17,6 +17,8 @@ mod image;
 mod life;
 mod network;
 mod person;
+#[cfg(test)]
+mod tests;
 mod world;
 
 use std::{
