@@ -280,6 +280,15 @@ impl Docker {
         }
     }
 
+    /// The tags of a repository, as `repository:tag`, and what each names.
+    ///
+    /// # Errors
+    /// As every call: by cause.
+    pub async fn tagged(&self, repository: &str) -> Result<Vec<(String, ImageId)>, DockerError> {
+        let images = self.ask(Call::Images(repository)).await?;
+        Ok(image::tags_of(&images, repository))
+    }
+
     /// Gives an image a tag, which leaves the image it was on.
     ///
     /// # Errors

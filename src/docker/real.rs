@@ -228,6 +228,7 @@ impl Real {
             | Call::Connect { .. }
             | Call::Disconnect { .. }
             | Call::Image(_)
+            | Call::Images(_)
             | Call::Stats(_)
             | Call::Network(_)
             | Call::Volume(_) => {}
@@ -271,6 +272,10 @@ fn question<'a>(call: &Call<'a>) -> Option<Question<'a>> {
         Call::Connect { network, body } => post(format!("/networks/{network}/connect"), body),
         Call::Disconnect { network, body } => post(format!("/networks/{network}/disconnect"), body),
         Call::Image(reference) => get(format!("/images/{reference}/json")),
+        Call::Images(repository) => {
+            let filters = json!({ "reference": [repository] }).to_string();
+            (Method::GET, "/images/json".into(), vec![("filters", filters)], None)
+        }
         Call::Stats(id) => {
             let query = vec![("stream", "0".to_owned()), ("one-shot", "1".to_owned())];
             (Method::GET, format!("/containers/{id}/stats"), query, None)

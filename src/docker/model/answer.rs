@@ -43,6 +43,7 @@ impl World {
             Call::Connect { network, body } => self.connect(network, body).map(nothing),
             Call::Disconnect { network, body } => self.disconnect(network, body).map(nothing),
             Call::Image(reference) => self.find_image(reference).map(document::image),
+            Call::Images(repository) => Ok(self.list_images(repository)),
             Call::Tag { image, repository, tag } => self.tag(image, repository, tag).map(nothing),
             Call::Untag(reference) => self.untag(reference).map(nothing),
             Call::Pull(reference) => self.pull(reference).map(nothing),

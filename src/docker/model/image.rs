@@ -69,6 +69,14 @@ impl World {
         id
     }
 
+    /// The images with a tag in this repository, as the engine lists them.
+    pub(super) fn list_images(&self, repository: &str) -> Value {
+        let ours =
+            |tag: &&String| tag.strip_prefix(repository).is_some_and(|rest| rest.starts_with(':'));
+        let images = self.images.values().filter(|image| image.tags.iter().any(|tag| ours(&tag)));
+        images.map(|image| json!({ "Id": image.id, "RepoTags": image.tags })).collect()
+    }
+
     pub(super) fn push(&mut self, id: ImageId, reference: &str) {
         let Some(reference) = spelled(reference) else { return };
         if let Some(image) = self.images.get_mut(&id) {

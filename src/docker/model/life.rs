@@ -100,6 +100,8 @@ impl World {
         let words: Vec<&str> = words.iter().map(String::as_str).collect();
         match words.as_slice() {
             ["/app", "exit", code] => Behaviour::Exits(code.parse().unwrap_or(0)),
+            // A program that was mounted into it: an anchor's.
+            ["/rollbackd-anchor"] => Behaviour::Runs,
             ["/app", "stubborn"] => Behaviour::IgnoresSigterm,
             _ => self.images.get(&made.image).map_or(Behaviour::Runs, |image| image.behaviour),
         }
