@@ -88,5 +88,5 @@ fn outcome_of_the_world(result: Result<String, EngineError>) -> StepOutcome {
     }
 }
 
-#[cfg(all(test, feature = "testing"))]
+#[cfg(test)]
 mod tests;

@@ -1,5 +1,6 @@
 //! Steps on the engine model: what they leave, and that each can be run again
 //! after a death at any of its boundaries.
+#![cfg(feature = "testing")]
 
 use std::{
     collections::BTreeMap,
