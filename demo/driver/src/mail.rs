@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use crate::message::Message;
+use super::message::Message;
 
 /// The server; it serves for as long as the demo runs.
 pub(crate) struct MailSink {
