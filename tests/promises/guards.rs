@@ -42,7 +42,7 @@ fn an_observer_touches_nothing() {
     let _traffic = Traffic::start(project.port).unwrap();
     let config = Config::new(&project).key("mode = \"observe\"").errors(&project);
     let daemon = Daemon::start(&project, &config);
-    daemon.wait("what runs is good", |d| (d.project()["standing"] == "good").then_some(()));
+    daemon.wait_armed();
     project.deploy("v2");
 
     daemon.wait("the refusal", |daemon| {

@@ -16,7 +16,7 @@ impl Config {
         Self {
             head: "state_dir = \"state\"\n[api]\nsocket = \"rollbackd.sock\"\n".into(),
             project: format!(
-                "[project.{}]\nbake = \"12s\"\nsettle = \"1s\"\ngrace = \"1s\"\n\
+                "[project.{}]\nbake = \"30s\"\nsettle = \"1s\"\ngrace = \"1s\"\n\
                  recover_within = \"30s\"\n",
                 project.name
             ),

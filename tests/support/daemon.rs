@@ -177,17 +177,15 @@ impl Daemon {
         revisions
     }
 
-    /// Waits until every service that is watched is armed and what runs has
-    /// proven good: now a deployment can be undone.
+    /// Waits until every service that is watched is armed: now a deployment can
+    /// be undone.
     pub fn wait_armed(&self) {
-        self.wait("armed, and what runs is good", |daemon| {
+        self.wait("armed", |daemon| {
             let project = daemon.project();
             let services = project["services"].as_array()?;
             let watched = |s: &&Value| s["triggers"].as_array().is_some_and(|t| !t.is_empty());
             let mut watched = services.iter().filter(watched).peekable();
-            (watched.peek().is_some()
-                && watched.all(|service| service["armed"] == true)
-                && project["standing"] == "good")
+            (watched.peek().is_some() && watched.all(|service| service["armed"] == true))
                 .then_some(())
         });
     }

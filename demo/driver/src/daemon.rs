@@ -54,7 +54,9 @@ pub(crate) struct Trigger {
     pub(crate) state: String,
     pub(crate) value: Option<f64>,
     pub(crate) threshold: f64,
-    pub(crate) at: Option<String>,
+    pub(crate) condition: String,
+    #[serde(default)]
+    pub(crate) recent: Vec<Option<f64>>,
 }
 
 /// An entry of `rollbackd history`.
@@ -67,6 +69,7 @@ pub(crate) struct Incident {
     pub(crate) trigger: Option<String>,
     pub(crate) value: Option<f64>,
     pub(crate) threshold: Option<f64>,
+    pub(crate) condition: Option<String>,
     pub(crate) began_at: Timestamp,
     pub(crate) ended_at: Option<Timestamp>,
     pub(crate) outcome: Option<String>,

@@ -9,9 +9,6 @@ use crate::{
     traffic::{Now, Totals},
 };
 
-/// How many values a sparkline shows.
-const RECENT: usize = 24;
-
 /// A value of a signal as a person reads it.
 pub(crate) fn value(signal: &str, value: f64) -> String {
     if signal.contains("latency") {
@@ -28,48 +25,24 @@ fn seconds(value: f64) -> String {
 }
 
 /// A trigger's condition: `above 5.0 %`.
-pub(crate) fn condition(signal: &str, threshold: f64) -> String {
-    let word = match signal {
-        _ if signal.contains("availability") => "below",
-        _ if signal.contains("health") => "at least",
-        _ => "above",
+pub(crate) fn condition(signal: &str, condition: &str, threshold: f64) -> String {
+    format!("{} {}", condition.replace('_', " "), value(signal, threshold))
+}
+
+/// One character a value, against the largest of them.
+fn sparkline(values: &[Option<f64>]) -> String {
+    const BARS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
+    let largest = values.iter().flatten().copied().fold(f64::MIN_POSITIVE, f64::max);
+    let bar = |value: &Option<f64>| match value {
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0 to 7")]
+        Some(value) => BARS[((value / largest).clamp(0.0, 1.0) * 7.0).round() as usize],
+        None => ' ',
     };
-    format!("{word} {}", value(signal, threshold))
-}
-
-/// The values a trigger had, newest last.
-#[derive(Default)]
-pub(crate) struct Recent {
-    values: Vec<Option<f64>>,
-    last: Option<String>,
-}
-
-impl Recent {
-    /// Takes a trigger's value when it is a new one.
-    pub(crate) fn take(&mut self, trigger: &Trigger) {
-        if trigger.at.is_some() && trigger.at != self.last {
-            self.last.clone_from(&trigger.at);
-            self.values.push(trigger.value);
-            let surplus = self.values.len().saturating_sub(RECENT);
-            self.values.drain(..surplus);
-        }
-    }
-
-    /// One character a value, against the largest of them.
-    fn sparkline(&self) -> String {
-        const BARS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
-        let largest = self.values.iter().flatten().copied().fold(f64::MIN_POSITIVE, f64::max);
-        let bar = |value: &Option<f64>| match value {
-            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0 to 7")]
-            Some(value) => BARS[((value / largest).clamp(0.0, 1.0) * 7.0).round() as usize],
-            None => ' ',
-        };
-        self.values.iter().map(bar).collect()
-    }
+    values.iter().map(bar).collect()
 }
 
 /// The picture: the signals against their thresholds, and what customers see.
-pub(crate) fn picture(project: &Project, recent: &[Recent], now: &Now) -> Vec<String> {
+pub(crate) fn picture(project: &Project, now: &Now) -> Vec<String> {
     let mut lines = vec![String::new()];
     let revision = project.revision.map_or("none yet".to_owned(), |number| number.to_string());
     let standing = project.standing.as_deref().unwrap_or("being recorded");
@@ -77,7 +50,7 @@ pub(crate) fn picture(project: &Project, recent: &[Recent], now: &Now) -> Vec<St
     let head = format!("  {:14}{:>9}  {:16}{:10}", "signal", "value", "threshold", "state");
     lines.push(head.dimmed().to_string());
     let triggers = project.services.iter().flat_map(|service| &service.triggers);
-    for (trigger, recent) in triggers.zip(recent) {
+    for trigger in triggers {
         let Trigger { signal, state, threshold, .. } = trigger;
         let shown = trigger.value.map_or("-".to_owned(), |v| value(signal, v));
         let state = format!("{state:10}");
@@ -87,8 +60,11 @@ pub(crate) fn picture(project: &Project, recent: &[Recent], now: &Now) -> Vec<St
             "breached" => state.red().bold().to_string(),
             _ => state.dimmed().to_string(),
         };
-        let limit = condition(signal, *threshold);
-        lines.push(format!("  {signal:14}{shown:>9}  {limit:16}{state}{}", recent.sparkline()));
+        let limit = condition(signal, &trigger.condition, *threshold);
+        lines.push(format!(
+            "  {signal:14}{shown:>9}  {limit:16}{state}{}",
+            sparkline(&trigger.recent)
+        ));
     }
     lines.push(format!("  {:14}{}", "customers", customers(now)));
     lines
@@ -120,7 +96,9 @@ pub(crate) fn because(incident: &Incident) -> String {
     let trigger = incident.trigger.as_deref().unwrap_or("a person asked");
     match (incident.value, incident.threshold) {
         (Some(number), Some(threshold)) => {
-            format!("{trigger} is {}, {}", value(trigger, number), condition(trigger, threshold))
+            let word = incident.condition.as_deref().unwrap_or_default();
+            let limit = condition(trigger, word, threshold);
+            format!("{trigger} is {}, {limit}", value(trigger, number))
         }
         _ => trigger.to_owned(),
     }
@@ -187,17 +165,13 @@ mod tests {
     fn values_and_conditions_read_in_their_signals_units() {
         assert_eq!(value("error_rate", 0.12), "12.0 %");
         assert_eq!(value("web latency_p99", 0.91), "910 ms");
-        assert_eq!(condition("availability", 0.99), "below 99.0 %");
-        assert_eq!(condition("health", 3.0), "at least 3");
+        assert_eq!(condition("availability", "below", 0.99), "below 99.0 %");
+        assert_eq!(condition("health", "at_least", 3.0), "at least 3");
     }
 
     #[test]
-    fn a_value_is_drawn_once_however_often_it_is_seen() {
-        let mut recent = Recent::default();
-        for (at, value) in [("1", 0.0), ("1", 0.0), ("2", 0.5), ("3", 1.0)] {
-            let at = Some(at.to_owned());
-            recent.take(&Trigger { at, value: Some(value), ..Trigger::default() });
-        }
-        assert_eq!(recent.sparkline(), "▁▅█");
+    fn a_sparkline_shows_values_against_their_largest_and_gaps_as_gaps() {
+        assert_eq!(sparkline(&[Some(0.0), None, Some(0.5), Some(1.0)]), "▁ ▅█");
+        assert_eq!(sparkline(&[Some(0.0), Some(0.0)]), "▁▁");
     }
 }

@@ -15,7 +15,7 @@ use crate::{
     arguments::Arguments,
     daemon::{Daemon, Incident, Project},
     mail::MailSink,
-    report::{self, Recent},
+    report,
     screen::Screen,
     stage::Stage,
     traffic::{self, Traffic},
@@ -36,7 +36,6 @@ struct Story<'a> {
     project: Project,
     incident: Option<Incident>,
     told: Told,
-    recent: Vec<Recent>,
 }
 
 /// What has been said already.
@@ -77,7 +76,6 @@ pub(crate) fn tell(
         project: Project::default(),
         incident: None,
         told: Told::default(),
-        recent: Vec::new(),
     };
     story.until("rollbackd being armed", Duration::from_secs(45), Story::is_armed)?;
     story.deploy_v2()?;
@@ -89,9 +87,7 @@ pub(crate) fn tell(
 impl Story<'_> {
     fn is_armed(&self) -> bool {
         let services = &self.project.services;
-        !services.is_empty()
-            && services.iter().all(|service| service.armed)
-            && self.project.standing.as_deref() == Some("good")
+        !services.is_empty() && services.iter().all(|service| service.armed)
     }
 
     fn has_ended(&self) -> bool {
@@ -144,13 +140,8 @@ impl Story<'_> {
         self.tell_project();
         self.tell_incident();
         self.tell_mails();
-        let triggers = self.project.services.iter().flat_map(|service| &service.triggers);
-        self.recent.resize_with(triggers.clone().count(), Recent::default);
-        for (recent, trigger) in self.recent.iter_mut().zip(triggers) {
-            recent.take(trigger);
-        }
         let now = self.traffic.now();
-        let picture = report::picture(&self.project, &self.recent, &now);
+        let picture = report::picture(&self.project, &now);
         self.screen.draw(&picture, &report::line(&self.project, &now));
         Ok(())
     }
@@ -178,7 +169,8 @@ impl Story<'_> {
                 }
                 let value = trigger.value.map(|value| report::value(&trigger.signal, value));
                 let value = value.unwrap_or_else(|| "no data".to_owned());
-                let limit = report::condition(&trigger.signal, trigger.threshold);
+                let limit =
+                    report::condition(&trigger.signal, &trigger.condition, trigger.threshold);
                 let word = match trigger.state.as_str() {
                     "pending" => "pending".yellow().to_string(),
                     "breached" => "breached".red().bold().to_string(),
