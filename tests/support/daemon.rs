@@ -112,10 +112,21 @@ impl Daemon {
         child.wait().unwrap();
     }
 
-    /// Waits until it has ended by itself.
-    pub fn wait_for_end(&mut self) {
+    /// Waits until it has ended by itself, or else its first rollback has.
+    pub fn ends_before_its_rollback(&mut self) -> bool {
         let mut child = self.child.take().expect("it runs");
-        until("the daemon ends by itself", || child.try_wait().unwrap());
+        let dies = until("the daemon ends, or its rollback", || {
+            if child.try_wait().unwrap().is_some() {
+                return Some(true);
+            }
+            let ran = self.run(&["--json", "history"]);
+            let ended = |ran: &Ran| !ran.json()[0]["ended_at"].is_null();
+            (ran.code == 0 && ended(&ran)).then_some(false)
+        });
+        if !dies {
+            self.child = Some(child);
+        }
+        dies
     }
 
     /// SIGTERM; its exit code.
