@@ -50,15 +50,19 @@ bring_engine() {
 # Debian 12 has only Compose v1. The package of the next release holds one
 # static program: take that, and leave the machine's package sources alone.
 compose_of_next_release() {
-    sources=/etc/apt/sources.list.d/debian.sources
-    [ -f "$sources" ] || return 1
-    next="${1:?}"
+    this="${1:?}" next="${2:?}"
     dir=$(mktemp -d)
     mkdir -p "$dir/lists/partial" "$dir/cache/archives/partial"
     chmod -R a+rX "$dir"
-    sed -n '1,/^$/p' "$sources" | sed "s/^Suites:.*/Suites: $next/" >"$dir/next.sources"
+    if [ -f /etc/apt/sources.list.d/debian.sources ]; then
+        list="$dir/next.sources"
+        sed -n '1,/^$/p' /etc/apt/sources.list.d/debian.sources | sed "s/^Suites:.*/Suites: $next/" >"$list"
+    else
+        list="$dir/next.list"
+        grep "^deb .* $this " /etc/apt/sources.list | head -n 1 | sed "s/ $this / $next /" >"$list"
+    fi
     next_apt() {
-        apt-get -qq -o Dir::Etc::SourceList="$dir/next.sources" -o Dir::Etc::SourceParts=/dev/null \
+        apt-get -qq -o Dir::Etc::SourceList="$list" -o Dir::Etc::SourceParts=/dev/null \
             -o Dir::State::Lists="$dir/lists" -o Dir::Cache="$dir/cache" -o APT::Sandbox::User=root "$@"
     }
     if next_apt update >/dev/null && (cd "$dir" && next_apt download docker-compose >/dev/null); then
@@ -79,7 +83,7 @@ bring_compose() {
         say "installing Compose v2"
         . /etc/os-release
         case "${VERSION_CODENAME:-}" in
-        bookworm) compose_of_next_release trixie || true ;;
+        bookworm) compose_of_next_release bookworm trixie || true ;;
         *) install docker-compose-v2 2>/dev/null || install docker-compose-plugin 2>/dev/null ||
             install docker-compose 2>/dev/null || true ;;
         esac

@@ -113,6 +113,7 @@ impl Daemon {
     }
 
     /// Waits until it has ended by itself, or else its first rollback has.
+    #[cfg(feature = "testing")]
     pub fn ends_before_its_rollback(&mut self) -> bool {
         let mut child = self.child.take().expect("it runs");
         let dies = until("the daemon ends, or its rollback", || {
