@@ -2,3 +2,4 @@
 //! everything, files, secrets. It knows nothing of what it is used for.
 
 pub mod clock;
+pub mod death;
