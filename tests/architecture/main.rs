@@ -146,6 +146,16 @@ fn the_core_knows_nothing_of_the_world() {
 }
 
 #[test]
+fn only_a_lower_floor_may_be_imported() {
+    assert_eq!(fault("daemon", "store"), None);
+    assert_eq!(fault("store", "store"), None);
+    for (from, to) in [("store", "daemon"), ("engine", "notify"), ("host", "config")] {
+        assert!(fault(from, to).is_some(), "{from} must not use {to}");
+    }
+    assert!(fault("daemon", "utils").is_some(), "a room without a floor is none");
+}
+
+#[test]
 fn the_test_itself_sees_every_kind_of_path() {
     let text = r#"
         use crate::cli::Arguments;

@@ -77,8 +77,8 @@ pub(crate) fn line(project: &Project, now: &Now) -> String {
         let shown = trigger.value.map_or("-".to_owned(), |v| value(&trigger.signal, v));
         format!("{} {shown} ({})", trigger.signal, trigger.state)
     });
-    let signals: Vec<String> = signals.collect();
-    format!("  {} | {}", signals.join(", "), customers(now))
+    let parts: Vec<String> = signals.chain([customers(now)]).collect();
+    format!("  {}", parts.join(", "))
 }
 
 fn customers(now: &Now) -> String {

@@ -45,7 +45,7 @@ struct Tally {
 
 #[derive(Clone)]
 struct Request {
-    at: Instant,
+    ended: Instant,
     took: Duration,
     success: bool,
     version: Option<String>,
@@ -105,7 +105,7 @@ impl Traffic {
     pub(crate) fn now(&self) -> Now {
         let recent: Vec<Request> = self.shared.tally().recent.iter().cloned().collect();
         let recent: Vec<Request> =
-            recent.into_iter().filter(|request| request.at.elapsed() <= WINDOW).collect();
+            recent.into_iter().filter(|request| request.ended.elapsed() <= WINDOW).collect();
         if recent.is_empty() {
             return Now::default();
         }
@@ -137,7 +137,7 @@ impl Shared {
         let mut tally = self.tally();
         tally.totals.requests += 1;
         if request.success {
-            let now = request.at + request.took;
+            let now = request.ended;
             if let Some(last) = tally.last_success {
                 let gap = now.saturating_duration_since(last);
                 tally.totals.longest_gap = tally.totals.longest_gap.max(gap);
@@ -148,7 +148,7 @@ impl Shared {
         } else {
             tally.totals.unanswered += 1;
         }
-        while tally.recent.front().is_some_and(|request| request.at.elapsed() > WINDOW) {
+        while tally.recent.front().is_some_and(|request| request.ended.elapsed() > WINDOW) {
             tally.recent.pop_front();
         }
         tally.recent.push_back(request);
@@ -165,7 +165,7 @@ fn shop(port: u16, customer: u32, began: Instant, shared: &Shared) {
         let at = Instant::now();
         let answer = ask(port);
         let request = Request {
-            at,
+            ended: Instant::now(),
             took: at.elapsed(),
             success: matches!(answer, Ok((200, _))),
             version: answer.as_ref().ok().and_then(|(_, version)| version.clone()),
