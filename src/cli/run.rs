@@ -31,7 +31,7 @@ pub(super) fn run(global: &Global) -> Result<Exit, Failure> {
         })?;
     let ended = runtime.block_on(daemon::run(&global.config, global.socket.clone()));
     ended.map(|()| Exit::Done).map_err(|fatal| {
-        let (exit, code) = if matches!(fatal, Fatal::Configuration { .. }) {
+        let (exit, code) = if matches!(fatal, Fatal::Configuration(_)) {
             (Exit::Configuration, "configuration")
         } else {
             (Exit::Failed, "failed")
