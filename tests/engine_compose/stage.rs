@@ -2,6 +2,7 @@
 //! and removed afterwards, also when the test failed.
 
 use std::{
+    cell::RefCell,
     collections::{BTreeMap, BTreeSet},
     fs,
     path::{Path, PathBuf},
@@ -66,6 +67,7 @@ pub(crate) struct Stage {
     /// The Compose file's folder; the state directory is in it.
     pub(crate) folder: tempfile::TempDir,
     host: String,
+    volumes: RefCell<BTreeSet<String>>,
 }
 
 impl Stage {
@@ -90,7 +92,17 @@ impl Stage {
             host.starts_with("unix:"),
         );
         let engine = Engine::Compose(compose);
-        Self { project, docker, engine, happenings, clock, tool, folder, host }
+        Self {
+            project,
+            docker,
+            engine,
+            happenings,
+            clock,
+            tool,
+            folder,
+            host,
+            volumes: RefCell::default(),
+        }
     }
 
     /// The reference of an image of this project.
@@ -129,6 +141,7 @@ impl Stage {
     pub(crate) fn try_up(&self, words: &[&str]) -> Result<String, String> {
         let output = self.compose(&[&["up", "-d"], words].concat());
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        self.note_volumes();
         if output.status.success() { Ok(said) } else { Err(said) }
     }
 
@@ -156,6 +169,23 @@ impl Stage {
         let complaint = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "docker {words:?}: {complaint}");
         String::from_utf8_lossy(&output.stdout).into_owned()
+    }
+
+    /// Remembers the volumes of the project's containers: Compose leaves
+    /// anonymous ones behind, and what was bound by name does not go with `-v`.
+    fn note_volumes(&self) {
+        let project = format!("label=com.docker.compose.project={}", self.project);
+        let format = r#"{{range .Mounts}}{{if eq .Type "volume"}}{{println .Name}}{{end}}{{end}}"#;
+        for id in self.lines(&["ps", "-aq", "--filter", &project]) {
+            let found = self.lines(&["inspect", "-f", format, &id]);
+            self.volumes.borrow_mut().extend(found);
+        }
+    }
+
+    /// What `docker` lists, a line each.
+    fn lines(&self, words: &[&str]) -> Vec<String> {
+        let output = self.try_docker(words).stdout;
+        String::from_utf8_lossy(&output).lines().map(str::to_owned).collect()
     }
 
     fn try_docker(&self, words: &[&str]) -> Output {
@@ -317,25 +347,24 @@ impl Drop for Stage {
     /// One thing after the other: engines hang when containers of one network
     /// are removed at the same time.
     fn drop(&mut self) {
-        let lines = |words: &[&str]| -> Vec<String> {
-            let output = self.try_docker(words).stdout;
-            String::from_utf8_lossy(&output).lines().map(str::to_owned).collect()
-        };
         let project = format!("label=com.docker.compose.project={}", self.project);
         let state = format!("label=rollbackd.state={}", self.folder.path().join("state").display());
+        self.note_volumes();
         for filter in [&project, &state] {
-            for id in lines(&["ps", "-aq", "--filter", filter]) {
+            for id in self.lines(&["ps", "-aq", "--filter", filter]) {
                 self.try_docker(&["rm", "-f", "-v", &id]);
             }
         }
-        for network in lines(&["network", "ls", "-q", "--filter", &project]) {
+        for network in self.lines(&["network", "ls", "-q", "--filter", &project]) {
             self.try_docker(&["network", "rm", &network]);
         }
-        for volume in lines(&["volume", "ls", "-q", "--filter", &project]) {
-            self.try_docker(&["volume", "rm", &volume]);
+        let mut volumes = self.volumes.take();
+        volumes.extend(self.lines(&["volume", "ls", "-q", "--filter", &project]));
+        for volume in volumes.iter().filter(|name| !name.is_empty()) {
+            self.try_docker(&["volume", "rm", volume]);
         }
         let label = format!("label=rollbackd.bench={}", self.project);
-        for image in lines(&["images", "-aq", "--no-trunc", "--filter", &label]) {
+        for image in self.lines(&["images", "-aq", "--no-trunc", "--filter", &label]) {
             self.try_docker(&["rmi", "-f", &image]);
         }
     }
