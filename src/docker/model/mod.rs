@@ -1,6 +1,6 @@
 //! An engine in memory that behaves as the real one does, for tests that need
 //! a thousand engines or a death at every boundary. Allowed only because one
-//! conformance suite (`tests/engine_conformance.rs`) runs on it and on the real
+//! conformance suite (`tests/engine_conformance/`) runs on it and on the real
 //! engine: what the suite does not promise, do not rely on.
 //!
 //! It is asked the same calls and answers with the same documents, statuses
