@@ -12,6 +12,7 @@ pub mod event;
 pub mod fact;
 pub mod incident;
 pub mod moment;
+mod number;
 pub mod plan;
 pub mod ratio;
 pub mod reading;

@@ -52,6 +52,8 @@ pub(super) enum Call<'a> {
         body: &'a Value,
     },
     Image(&'a str),
+    /// The images with a tag in this repository.
+    Images(&'a str),
     Tag {
         image: &'a str,
         repository: &'a str,
@@ -81,6 +83,7 @@ impl Call<'_> {
             Self::Connect { .. } => "docker.connect_network",
             Self::Disconnect { .. } => "docker.disconnect_network",
             Self::Image(_) => "docker.image",
+            Self::Images(_) => "docker.images",
             Self::Tag { .. } => "docker.tag",
             Self::Untag(_) => "docker.untag",
             Self::Pull(_) => "docker.pull",
@@ -107,6 +110,7 @@ impl Call<'_> {
             | Self::Containers(_)
             | Self::Container(_)
             | Self::Image(_)
+            | Self::Images(_)
             | Self::Stats(_)
             | Self::Network(_)
             | Self::Volume(_) => false,

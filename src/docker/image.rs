@@ -54,6 +54,21 @@ impl Image {
     }
 }
 
+/// The tags of one repository in a list of images, and what each names.
+pub(super) fn tags_of(images: &Value, repository: &str) -> Vec<(String, ImageId)> {
+    let mut tags = Vec::new();
+    for image in images.as_array().into_iter().flatten() {
+        let Some(id) = image["Id"].as_str().and_then(|id| id.parse().ok()) else { continue };
+        let names = image["RepoTags"].as_array().into_iter().flatten();
+        let ours = names
+            .filter_map(Value::as_str)
+            .filter(|name| name.strip_prefix(repository).is_some_and(|tag| tag.starts_with(':')));
+        tags.extend(ours.map(|name| (name.to_owned(), id)));
+    }
+    tags.sort();
+    tags
+}
+
 /// An image reference taken apart, in the short form that people write:
 /// `docker.io/library/shop` is `shop`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
