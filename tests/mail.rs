@@ -2,6 +2,12 @@
 //! where that can be had and twice rather than never; a server that is down, or
 //! that refuses one of them, keeps nobody else from being told.
 #![cfg(feature = "testing")]
+#![allow(
+    clippy::unwrap_used,
+    missing_docs,
+    unreachable_pub,
+    reason = "tests fail by panicking, and their support is nobody's library"
+)]
 
 #[path = "support/smtp.rs"]
 mod smtp;
@@ -273,7 +279,7 @@ async fn tls_from_the_first_byte_trusts_the_authority_that_is_given_and_no_other
 async fn starttls_with_a_login_works_and_check_says_so() {
     let authority = Authority::make();
     let server = SmtpServer::start(Options {
-        tls: Tls::StartTls(&authority),
+        tls: Tls::Upgrade(&authority),
         login: Some(("ops", "correct horse")),
         login_wants_tls: true,
         ..Options::default()

@@ -358,7 +358,8 @@ fn answered(response: &Response) -> String {
 /// rustls's errors arrive wrapped in those of IO.
 fn speaks_of_tls(error: &SmtpError) -> bool {
     causes(error).any(|cause| {
-        let io = cause.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
-        cause.is::<rustls::Error>() || io.is_some_and(|inner| inner.is::<rustls::Error>())
+        let inner = cause.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+        cause.is::<rustls::Error>()
+            || inner.is_some_and(<dyn Error + Send + Sync>::is::<rustls::Error>)
     })
 }

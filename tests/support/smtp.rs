@@ -21,8 +21,8 @@ const PATIENCE: Duration = Duration::from_secs(60);
 #[derive(Clone, Copy, Debug)]
 pub enum Tls<'a> {
     None,
-    /// Required.
-    StartTls(&'a Authority),
+    /// By STARTTLS, required.
+    Upgrade(&'a Authority),
     /// From the first byte.
     Always(&'a Authority),
 }
@@ -81,7 +81,7 @@ impl SmtpServer {
     pub fn start(options: Options<'_>) -> Self {
         let (tls, authority) = match options.tls {
             Tls::None => ("none", None),
-            Tls::StartTls(authority) => ("starttls", Some(authority)),
+            Tls::Upgrade(authority) => ("starttls", Some(authority)),
             Tls::Always(authority) => ("tls", Some(authority)),
         };
         let argument = json!({
