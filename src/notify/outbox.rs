@@ -238,6 +238,8 @@ impl Way<'_> {
         let sent = self.mailer.send(&mut connection, letter, identity).await;
         match sent {
             Ok(_) => self.connection = Some(connection),
+            // Nobody listens there any more.
+            Err(MailError::Lost { .. }) => drop(connection),
             // In the middle of a transaction: the next letter begins anew.
             Err(_) => connection.quit().await,
         }

@@ -2,7 +2,7 @@
 //! for one letter after another. Each refusal is an error by its cause, so that
 //! the outbox knows whether to try again.
 
-use std::{error::Error as _, io, path::PathBuf, time::Duration};
+use std::{error::Error, io, path::PathBuf, time::Duration};
 
 use lettre::{
     Address,
@@ -328,7 +328,7 @@ impl Connection<'_> {
 
     /// Takes leave; a server that does not answer is left standing.
     pub(super) async fn quit(mut self) {
-        let _ = timeout(Duration::from_secs(5), self.smtp.abort()).await;
+        let _ = timeout(Duration::from_secs(2), self.smtp.abort()).await;
     }
 }
 
@@ -339,11 +339,15 @@ fn is_final(error: &SmtpError) -> bool {
 
 /// What the server or the system said, without the library's words around it.
 fn said(error: &SmtpError) -> String {
-    let why = error.source().map_or_else(|| error.to_string(), ToString::to_string);
+    let why = causes(error).last().map_or_else(|| error.to_string(), ToString::to_string);
     match error.status() {
         Some(code) => clip(&format!("{code} {why}")),
         None => clip(&why),
     }
+}
+
+fn causes(error: &SmtpError) -> impl Iterator<Item = &(dyn Error + 'static)> {
+    std::iter::successors(error.source(), |&cause| cause.source())
 }
 
 fn answered(response: &Response) -> String {
@@ -353,7 +357,9 @@ fn answered(response: &Response) -> String {
 
 /// rustls's errors arrive wrapped in those of IO.
 fn speaks_of_tls(error: &SmtpError) -> bool {
-    let io = error.source().and_then(|source| source.downcast_ref::<io::Error>());
-    io.and_then(io::Error::get_ref)
-        .is_some_and(<dyn std::error::Error + Send + Sync>::is::<rustls::Error>)
+    causes(error).any(|cause| {
+        let inner = cause.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+        cause.is::<rustls::Error>()
+            || inner.is_some_and(<dyn Error + Send + Sync>::is::<rustls::Error>)
+    })
 }
