@@ -28,11 +28,16 @@ const BACKLOG: i32 = 64;
 #[derive(Debug)]
 pub struct Socket {
     pub(super) listener: UnixListener,
+    pub(super) file: SocketFile,
+}
+
+#[derive(Debug)]
+pub(super) struct SocketFile {
     path: PathBuf,
     inode: (u64, u64),
 }
 
-impl Drop for Socket {
+impl Drop for SocketFile {
     fn drop(&mut self) {
         if inode(&self.path).is_ok_and(|now| now == self.inode) {
             // A file left behind is replaced at the next start.
@@ -66,7 +71,7 @@ fn listen(path: &Path) -> io::Result<Socket> {
     fs::set_permissions(path, fs::Permissions::from_mode(MODE))?;
     rustix::net::listen(&fd, BACKLOG)?;
     let listener = UnixListener::from_std(fd.into())?;
-    Ok(Socket { listener, path: path.to_owned(), inode: inode(path)? })
+    Ok(Socket { listener, file: SocketFile { path: path.to_owned(), inode: inode(path)? } })
 }
 
 fn clear_the_way(path: &Path) -> Result<(), ApiError> {

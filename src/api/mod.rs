@@ -21,6 +21,8 @@ mod map;
 mod metrics;
 mod page;
 mod routes;
+#[cfg(test)]
+pub(crate) mod samples;
 pub mod serve;
 
 /// Everything that readers see, as of one moment. The loop makes a new one

@@ -7,7 +7,10 @@ use std::{sync::Arc, time::Duration};
 use axum::{
     Json, Router,
     body::Bytes,
-    extract::{DefaultBodyLimit, Path, Query, Request, State},
+    extract::{
+        DefaultBodyLimit, Path, Query, Request, State,
+        rejection::{BytesRejection, QueryRejection},
+    },
     http::{Method, StatusCode, header},
     middleware::{self, Next},
     response::{IntoResponse, Response},
@@ -168,10 +171,10 @@ impl Which {
 
 async fn revisions(
     State(rooms): State<Rooms>,
-    Query(which): Query<Which>,
+    which: Result<Query<Which>, QueryRejection>,
 ) -> Result<Json<Vec<json::Revision>>, Problem> {
     let snapshot = rooms.snapshot();
-    let views = which.of(&snapshot)?;
+    let views = which?.of(&snapshot)?;
     let clock = &rooms.doors.clock;
     Ok(Json(views.iter().flat_map(|view| map::revisions(view, clock)).collect()))
 }
@@ -179,10 +182,10 @@ async fn revisions(
 /// The newest first.
 async fn history(
     State(rooms): State<Rooms>,
-    Query(which): Query<Which>,
+    which: Result<Query<Which>, QueryRejection>,
 ) -> Result<Json<Vec<json::Incident>>, Problem> {
     let snapshot = rooms.snapshot();
-    let views = which.of(&snapshot)?;
+    let views = which?.of(&snapshot)?;
     let mut all: Vec<_> = views.iter().flat_map(|view| &view.incidents).collect();
     all.sort_by_key(|incident| std::cmp::Reverse(incident.id));
     Ok(Json(all.iter().map(|incident| map::incident(incident, &rooms.doors.clock)).collect()))
@@ -208,8 +211,11 @@ async fn incident(
     Ok(Json(map::incident(found, &rooms.doors.clock)))
 }
 
-async fn command(State(rooms): State<Rooms>, body: Bytes) -> Result<Json<json::Accepted>, Problem> {
-    let command: Command = serde_json::from_slice(&body).map_err(|why| {
+async fn command(
+    State(rooms): State<Rooms>,
+    body: Result<Bytes, BytesRejection>,
+) -> Result<Json<json::Accepted>, Problem> {
+    let command: Command = serde_json::from_slice(&body?).map_err(|why| {
         let message = format!("this is no command: {why}");
         let hint =
             "an older or newer `rollbackd` may have sent it: restart the daemon after an upgrade";
@@ -289,8 +295,24 @@ impl Problem {
     }
 }
 
+impl From<BytesRejection> for Problem {
+    fn from(why: BytesRejection) -> Self {
+        Self::new(why.status(), "bad_request", format!("the body cannot be read: {why}"), "")
+    }
+}
+
+impl From<QueryRejection> for Problem {
+    fn from(why: QueryRejection) -> Self {
+        let hint = "one project can be named: ?project=NAME";
+        Self::new(why.status(), "bad_request", format!("the query cannot be read: {why}"), hint)
+    }
+}
+
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         (self.status, Json(ErrorDocument { error: *self.body })).into_response()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -3,7 +3,7 @@
 
 use std::{pin::pin, sync::Arc, time::Duration};
 
-use axum::Router;
+use axum::{Router, serve::Listener};
 use hyper::server::conn::http1;
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
@@ -13,7 +13,7 @@ use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::TcpListener,
     sync::Semaphore,
-    time::{sleep, timeout},
+    time::timeout,
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -31,55 +31,37 @@ const HEAD_WITHIN: Duration = Duration::from_secs(15);
 /// How long a stop waits for answers that are under way.
 const STOP_WITHIN: Duration = Duration::from_secs(3);
 
-/// After a failed `accept` (no file descriptors left): do not spin.
-const ACCEPT_AGAIN: Duration = Duration::from_millis(200);
-
 /// Answers on the Unix socket, where commands are taken, until `shutdown`.
 /// Removes the socket's file at the end.
 pub async fn serve_socket(socket: Socket, doors: Doors, shutdown: CancellationToken) {
-    let router = routes::acts(doors);
-    let accept = async || socket.listener.accept().await.map(|(stream, _)| stream);
-    serve(accept, router, shutdown).await;
+    let Socket { listener, file: _file } = socket;
+    serve(listener, routes::acts(doors), shutdown).await;
 }
 
 /// Answers on the TCP address, where one may only look, until `shutdown`.
 pub async fn serve_tcp(listener: TcpListener, doors: Doors, shutdown: CancellationToken) {
-    let router = routes::looks(doors);
-    let accept = async || listener.accept().await.map(|(stream, _)| stream);
-    serve(accept, router, shutdown).await;
+    serve(listener, routes::looks(doors), shutdown).await;
 }
 
-async fn serve<S>(
-    mut accept: impl AsyncFnMut() -> std::io::Result<S>,
-    router: Router,
-    shutdown: CancellationToken,
-) where
-    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-{
+/// `Listener` itself waits a second after a failed `accept`, as when there are
+/// no file descriptors left.
+async fn serve(mut listener: impl Listener, router: Router, shutdown: CancellationToken) {
     let places = Arc::new(Semaphore::new(CONNECTIONS));
     let connections = TaskTracker::new();
     loop {
         let next = async {
             let place = places.clone().acquire_owned().await;
-            (place, accept().await)
+            (place, listener.accept().await.0)
         };
         let (place, stream) = tokio::select! {
             () = shutdown.cancelled() => break,
             next = next => next,
         };
-        match stream {
-            Ok(stream) => {
-                let (router, shutdown) = (router.clone(), shutdown.clone());
-                connections.spawn(async move {
-                    answer(stream, router, shutdown).await;
-                    drop(place);
-                });
-            }
-            Err(error) => {
-                tracing::warn!(name: "api.accept.failed", %error, "cannot accept a connection");
-                sleep(ACCEPT_AGAIN).await;
-            }
-        }
+        let (router, shutdown) = (router.clone(), shutdown.clone());
+        connections.spawn(async move {
+            answer(stream, router, shutdown).await;
+            drop(place);
+        });
     }
     connections.close();
     // Whoever still reads after that is cut off with the process.

@@ -3,3 +3,5 @@
 
 pub mod clock;
 pub mod death;
+pub mod http;
+pub mod secret;

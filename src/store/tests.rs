@@ -7,6 +7,7 @@ use proptest::{collection::vec, option, prelude::*};
 use rollbackd_core::{
     effect::{Effect, News, Notice},
     fact::Fact,
+    guard::Guard,
     incident::{Breach, Cause, Incident, IncidentKind, Outcome, ServiceChange, StepRun},
     moment::Moment,
     plan::{Does, Fault, Plan, Step, StepOutcome},
@@ -164,6 +165,10 @@ fn cause() -> impl Strategy<Value = Cause> {
     ]
 }
 
+fn guard() -> impl Strategy<Value = Guard> {
+    prop::sample::select(vec![Guard::Paused, Guard::Cooldown, Guard::NoTarget, Guard::Older])
+}
+
 fn outcome() -> impl Strategy<Value = Outcome> {
     prop::sample::select(vec![
         Outcome::Recovered,
@@ -217,16 +222,20 @@ fn fact() -> impl Strategy<Value = Fact> {
         (project(), revision())
             .prop_map(|(project, revision)| Fact::DeploymentEnded { project, revision }),
         (project(), moment()).prop_map(|(project, at)| Fact::DeploymentVanished { project, at }),
-        (project(), any::<u32>(), standing, moment(), text()).prop_map(
-            |(project, revision, standing, at, reason)| {
-                Fact::Stands { project, revision: RevisionNo(revision), standing, at, reason }
+        (project(), any::<u32>(), standing, moment(), any::<bool>(), text()).prop_map(
+            |(project, revision, standing, at, returnable, reason)| {
+                let revision = RevisionNo(revision);
+                Fact::Stands { project, revision, standing, at, returnable, reason }
             }
         ),
         (project(), breach()).prop_map(|(project, breach)| Fact::Breached { project, breach }),
         (project(), text(), moment()).prop_map(|(project, trigger, at)| {
             Fact::Cleared { project, trigger: trigger.as_str().into(), at }
         }),
-        incident().prop_map(Fact::Refused),
+        (project(), text(), guard()).prop_map(|(project, trigger, guard)| {
+            Fact::Alerted { project, trigger: trigger.as_str().into(), guard }
+        }),
+        (incident(), guard()).prop_map(|(incident, guard)| Fact::Refused { incident, guard }),
         incident().prop_map(Fact::RollbackBegan),
         (id(), breach()).prop_map(|(incident, breach)| Fact::Joined { incident, breach }),
         (id(), any::<u32>(), any::<u32>(), any::<bool>(), moment()).prop_map(
@@ -249,7 +258,7 @@ fn fact() -> impl Strategy<Value = Fact> {
 }
 
 /// A number a variant; how many there are.
-const VARIANTS: usize = 17;
+const VARIANTS: usize = 18;
 
 fn variant(fact: &Fact) -> usize {
     match fact {
@@ -260,7 +269,7 @@ fn variant(fact: &Fact) -> usize {
         Fact::Stands { .. } => 4,
         Fact::Breached { .. } => 5,
         Fact::Cleared { .. } => 6,
-        Fact::Refused(_) => 7,
+        Fact::Refused { .. } => 7,
         Fact::RollbackBegan(_) => 8,
         Fact::Joined { .. } => 9,
         Fact::StepBegan { .. } => 10,
@@ -270,6 +279,7 @@ fn variant(fact: &Fact) -> usize {
         Fact::RollbackEnded { .. } => 14,
         Fact::Paused { .. } => 15,
         Fact::Resumed { .. } => 16,
+        Fact::Alerted { .. } => 17,
     }
 }
 
@@ -687,4 +697,22 @@ async fn a_closed_store_answers_so_and_lets_go_of_the_directory() {
     assert_eq!(again.facts, [(Moment::from_nanos(1), paused("a"))]);
     assert_eq!(again.handle.identity(), other.identity());
     assert_eq!(again.handle.due(Moment::ZERO, 9).await.unwrap().len(), 1);
+}
+
+#[cfg(feature = "testing")]
+#[test]
+fn a_death_beside_a_commit_leaves_all_of_it_or_nothing() {
+    use crate::host::death::arm;
+    for (boundary, stored) in [(1, 0), (2, 1)] {
+        let dir = TempDir::new().unwrap();
+        let mut store = Store::open(dir.path()).unwrap();
+        let dying = std::panic::AssertUnwindSafe(|| {
+            let _armed = arm(boundary);
+            store.commit(&at(1), &[paused("a")], &[tell()])
+        });
+        std::panic::catch_unwind(dying).unwrap_err();
+        drop(store);
+        let contents = Store::open(dir.path()).unwrap().contents().unwrap();
+        assert_eq!((contents.facts.len(), contents.pending.len()), (stored, stored));
+    }
 }
