@@ -32,7 +32,7 @@ pub(super) fn run(global: &Global) -> Result<Exit, Failure> {
         })?;
     let ended = runtime.block_on(daemon::run(&global.config, global.socket.clone()));
     ended.map(|()| Exit::Done).map_err(|fatal| match fatal {
-        Fatal::Configuration { rejected, .. } => unusable(&rejected),
+        Fatal::Configuration(rejected) => unusable(&rejected),
         other => Failure::new(Exit::Failed, "failed", other.to_string(), ""),
     })
 }

@@ -1,21 +1,13 @@
-//! Why the daemon cannot start, or stopped: one line each, with its remedy and
-//! the exit code of the contract.
+//! Why the daemon cannot start: one line each, with its remedy.
 
-use std::path::PathBuf;
+use crate::{api::ApiError, config::Rejected, docker::error::DockerError, store::StoreError};
 
-use crate::{api::ApiError, config::problem::Rejected, docker::DockerError, store::StoreError};
-
-/// Why the daemon cannot go on.
+/// Why the daemon cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum Fatal {
     /// The configuration is unusable.
-    #[error("{} is unusable: {} problem(s); `rollbackd check` shows each with its place", .path.display(), .rejected.problems.len())]
-    Config {
-        /// The file.
-        path: PathBuf,
-        /// Every problem.
-        rejected: Rejected,
-    },
+    #[error("the configuration is unusable: {0}")]
+    Configuration(Rejected),
     /// What lasts cannot be read or written.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -33,15 +25,4 @@ pub enum Fatal {
         /// What the system said.
         why: std::io::Error,
     },
-}
-
-impl Fatal {
-    /// The exit code: 78 for what the configuration makes impossible, else 1.
-    #[must_use]
-    pub const fn exit_code(&self) -> u8 {
-        match self {
-            Self::Config { .. } => 78,
-            Self::Store(_) | Self::Api(_) | Self::Docker(_) | Self::System { .. } => 1,
-        }
-    }
 }

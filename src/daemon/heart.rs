@@ -16,12 +16,12 @@ use rollbackd_core::{
     words::IncidentId,
 };
 use tokio::{
-    sync::{mpsc, watch},
+    sync::{mpsc, oneshot, watch},
     time::{Instant, MissedTickBehavior, interval, sleep_until},
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{executor::Order, keeper::Wanted, log};
+use super::{executor::Order, keeper::Wanted, log, start::Places};
 use crate::{
     api::{Asked, EngineAway, Snapshot},
     host::clock::Clock,
@@ -39,8 +39,8 @@ const STOP_WITHIN: Duration = Duration::from_secs(20);
 
 /// Everything that the loop listens to, the more urgent first.
 pub(super) struct Ears {
-    /// A new configuration, or none.
-    pub(super) settings: mpsc::Receiver<(Settings, Mode)>,
+    /// A new configuration; the answer says where each trigger has its place.
+    pub(super) settings: mpsc::Receiver<(Settings, Mode, oneshot::Sender<Places>)>,
     /// What people ask for.
     pub(super) commands: mpsc::Receiver<Asked>,
     /// Steps that have ended, what was seen of the engine.
@@ -57,6 +57,8 @@ pub(super) struct Hands {
     pub(super) notices: mpsc::Sender<(EffectId, Notice)>,
     pub(super) snapshots: watch::Sender<Arc<Snapshot>>,
     pub(super) wanted: watch::Sender<Wanted>,
+    /// State cannot be written; told from memory.
+    pub(super) troubles: mpsc::Sender<String>,
 }
 
 /// The loop and what it owns.
@@ -96,7 +98,11 @@ impl Heart {
             tokio::select! {
                 biased;
                 () = ears.stop.cancelled() => break,
-                Some((settings, mode)) = ears.settings.recv() => self.configure(&settings, mode),
+                Some((settings, mode, answer)) = ears.settings.recv() => {
+                    self.configure(&settings, mode);
+                    // The reloader ends only with the daemon.
+                    let _ = answer.send(self.core.places());
+                }
                 Some((command, answer)) = ears.commands.recv() => {
                     let given = self.take(Event::Command(command)).await;
                     // The person may have gone; the command was carried out all the same.
@@ -130,7 +136,6 @@ impl Heart {
             }
         }
         self.checkpoint().await;
-        self.store.close().await;
     }
 
     fn due(&self) -> Instant {
@@ -256,6 +261,10 @@ impl Heart {
         let message = format!("state cannot be written: {error}");
         if self.trouble.as_ref() != Some(&message) {
             tracing::error!(%error, "daemon.state.unwritable: nothing is done until it can be written");
+        }
+        if self.trouble.is_none() {
+            // One that is being told is enough.
+            let _ = self.hands.troubles.try_send(message.clone());
         }
         self.trouble = Some(message.clone());
         self.publish();

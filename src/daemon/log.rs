@@ -1,43 +1,7 @@
-//! The log: what goes into the journal of the machine, one line a fact, with
-//! names and fields that do not change.
+//! What goes into the journal of the machine: one line a fact, with names and
+//! fields that do not change.
 
 use rollbackd_core::{fact::Fact, plan::StepOutcome};
-use tracing_subscriber::EnvFilter;
-
-/// How much is logged.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verbosity {
-    /// Warnings and errors.
-    Quiet,
-    /// What an operator would want to know afterwards.
-    Normal,
-    /// Every question and answer.
-    Verbose,
-}
-
-/// Starts logging to standard error. `RUST_LOG` overrides.
-pub(super) fn start(verbosity: Verbosity, color: bool) {
-    let level = match verbosity {
-        Verbosity::Quiet => "warn",
-        Verbosity::Normal => "rollbackd=info,warn",
-        Verbosity::Verbose => "rollbackd=debug,info",
-    };
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(level));
-    let log = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_ansi(color)
-        .with_target(false);
-    // Under systemd the journal dates every line itself.
-    let started = if std::env::var_os("JOURNAL_STREAM").is_some() {
-        log.without_time().try_init()
-    } else {
-        log.try_init()
-    };
-    if started.is_err() {
-        tracing::debug!("log.start: there was a logger already");
-    }
-}
 
 /// One fact that has been committed.
 pub(super) fn fact(fact: &Fact) {

@@ -11,7 +11,7 @@ use tokio::{
 };
 
 use super::{
-    Docker,
+    Docker, Events,
     error::DockerError,
     event::{self, Happening},
 };
@@ -25,6 +25,9 @@ const SETTLED: Duration = Duration::from_secs(10);
 /// After this long without an event the engine is asked whether it is there.
 const SILENCE: Duration = Duration::from_secs(15);
 
+/// How long is waited for a better reason than that the stream ended.
+const REASON: Duration = Duration::from_secs(1);
+
 /// Where the stream has got to.
 struct Place {
     /// The time of the last event, by the engine's clock; before the first
@@ -36,46 +39,56 @@ struct Place {
 
 impl Docker {
     /// Follows the engine's events and never ends: `Up` when they flow, then
-    /// the events, `Down` with the reason when they stop, and again. Events of
-    /// a gap are told after the `Up` as far as the engine remembers them (the
+    /// the events, one `Down` with the reason when they stop, and again. Events
+    /// of a gap are told after the `Up` as far as the engine remembers them (the
     /// last 256, and none from before its own restart). Who cannot keep up
     /// with the channel sees that it lagged.
     pub async fn follow(&self, clock: Clock, happenings: broadcast::Sender<Happening>) {
         // An error of `send` only says that nobody listens just now.
         let tell = |happening| drop(happenings.send(happening));
         let mut place = Place { at: clock.wall(), seen: Vec::new() };
-        let (mut wait, mut told) = (SHORTEST, None);
+        let (mut wait, mut down) = (SHORTEST, false);
         loop {
             let began = Instant::now();
-            let why = self.follow_once(&clock, &mut place, &mut told, &tell).await.to_string();
+            let why = match self.events(place.at).await {
+                Err(error) => error,
+                Ok(events) => {
+                    tracing::info!("docker.up");
+                    tell(Happening::Up);
+                    down = false;
+                    let cut = self.hear(events, &clock, &mut place, &tell).await;
+                    self.reason(cut).await
+                }
+            };
             if began.elapsed() >= SETTLED {
                 wait = SHORTEST;
             }
-            if told.as_ref() != Some(&why) {
+            if !down {
                 tracing::warn!(%why, "docker.down");
-                tell(Happening::Down(why.clone()));
-                told = Some(why);
+                tell(Happening::Down(why.to_string()));
+                down = true;
             }
             sleep(wait).await;
             wait = (wait * 2).min(LONGEST);
         }
     }
 
-    /// One life of the stream: from `Up` to the reason of its end.
-    async fn follow_once(
+    /// Why the stream was cut: because the engine is away, if it is.
+    async fn reason(&self, cut: DockerError) -> DockerError {
+        match timeout(REASON, self.version()).await {
+            Ok(Err(error)) => error,
+            Ok(Ok(_)) | Err(_) => cut,
+        }
+    }
+
+    /// Tells what the stream tells, until it ends: why.
+    async fn hear(
         &self,
+        mut events: Events,
         clock: &Clock,
         place: &mut Place,
-        told: &mut Option<String>,
         tell: &impl Fn(Happening),
     ) -> DockerError {
-        let mut events = match self.events(place.at).await {
-            Ok(events) => events,
-            Err(error) => return error,
-        };
-        *told = None;
-        tracing::info!("docker.up");
-        tell(Happening::Up);
         loop {
             let event = match timeout(SILENCE, events.next()).await {
                 Ok(Ok(event)) => event,

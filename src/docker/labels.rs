@@ -134,13 +134,13 @@ mod tests {
 
     use super::*;
 
-    fn labelled(labels: Value) -> Container {
+    fn labelled(labels: &Value) -> Container {
         Container::read(json!({ "Id": "a", "Config": { "Labels": labels } })).unwrap()
     }
 
     #[test]
     fn dependencies_are_read_as_compose_v2_writes_them() {
-        let container = labelled(json!({
+        let container = labelled(&json!({
             DEPENDS_ON: "postgres:service_healthy:false,migrate:service_completed_successfully:true,cache"
         }));
         let read: Vec<_> = container
@@ -160,7 +160,7 @@ mod tests {
 
     #[test]
     fn nothing_written_is_nothing_known() {
-        let container = labelled(Value::Null);
+        let container = labelled(&Value::Null);
         assert!(container.depends_on().is_empty());
         assert_eq!(container.config_hash(), None);
         assert_eq!(container.compose_image(), None);
@@ -171,7 +171,7 @@ mod tests {
 
     #[test]
     fn files_that_compose_v1_wrote_as_typed_are_found_from_the_working_directory() {
-        let container = labelled(json!({
+        let container = labelled(&json!({
             WORKING_DIR: "/srv/shop", CONFIG_FILES: "compose.yml,/etc/shop/override.yml"
         }));
         let files = container.config_files();
@@ -183,7 +183,7 @@ mod tests {
 
     #[test]
     fn a_container_of_compose_run_is_one_off() {
-        assert!(labelled(json!({ ONE_OFF: "True" })).one_off);
-        assert!(!labelled(json!({ ONE_OFF: "False" })).one_off);
+        assert!(labelled(&json!({ ONE_OFF: "True" })).one_off);
+        assert!(!labelled(&json!({ ONE_OFF: "False" })).one_off);
     }
 }

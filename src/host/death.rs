@@ -110,7 +110,14 @@ mod testing {
 
 #[cfg(all(test, feature = "testing"))]
 mod tests {
-    use std::panic::{AssertUnwindSafe, catch_unwind};
+    use std::{
+        env, fs,
+        os::unix::process::ExitStatusExt,
+        panic::{AssertUnwindSafe, catch_unwind},
+        process::{Command, Stdio},
+    };
+
+    use rustix::process::Signal;
 
     use super::*;
 
@@ -146,6 +153,27 @@ mod tests {
         let _armed = arm(1);
         std::thread::spawn(three).join().expect("that thread is not armed");
         assert!(catch_unwind(AssertUnwindSafe(three)).is_err());
+    }
+
+    /// Run by the next test, in a process that is told to die.
+    #[test]
+    fn whoever_is_not_told_to_die_lives() {
+        three();
+    }
+
+    #[test]
+    fn a_process_told_to_die_at_the_second_boundary_is_killed_there() {
+        let folder = tempfile::tempdir().unwrap();
+        let log = folder.path().join("log");
+        let status = Command::new(env::current_exe().unwrap())
+            .args(["--exact", "host::death::tests::whoever_is_not_told_to_die_lives"])
+            .env("ROLLBACKD_DIE_AT", "2")
+            .env("ROLLBACKD_DIE_LOG", &log)
+            .stdout(Stdio::null())
+            .status()
+            .unwrap();
+        assert_eq!(status.signal(), Some(Signal::KILL.as_raw()));
+        assert_eq!(fs::read_to_string(log).unwrap(), "1 one\n2 two\n");
     }
 
     #[test]

@@ -46,7 +46,7 @@ pub async fn drain(
     store: Handle,
     mailer: Option<Mailer>,
     letterhead: Letterhead,
-    mut notices: mpsc::Receiver<(EffectId, Notice)>,
+    notices: &mut mpsc::Receiver<(EffectId, Notice)>,
     stop: CancellationToken,
 ) {
     let recipients = mailer.as_ref().map(|mailer| mailer.recipients().to_vec()).unwrap_or_default();

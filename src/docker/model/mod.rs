@@ -17,9 +17,14 @@ mod image;
 mod life;
 mod network;
 mod person;
+#[cfg(test)]
+mod tests;
 mod world;
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::{
+    net::Ipv4Addr,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
 
 use jiff::Timestamp;
 use rollbackd_core::words::{ContainerId, ImageId};
@@ -88,7 +93,13 @@ impl Model {
 
     /// Makes a network; one that is there is left alone.
     pub fn network(&self, name: &str) {
-        self.world().add_network(name);
+        self.world().add_network(name, None);
+    }
+
+    /// Likewise, with a subnet that begins with this address: only in such a
+    /// network a container can have a fixed address.
+    pub fn network_with_subnet(&self, name: &str, subnet: Ipv4Addr) {
+        self.world().add_network(name, Some(subnet));
     }
 
     /// Takes a port of the host for a process that is no container, or frees it.

@@ -12,8 +12,10 @@ const FIRST_FREE: u16 = 32768;
 /// A network.
 pub(super) struct Net {
     pub(super) id: String,
-    /// The third byte pair of its addresses: `172.x.0.0/16`.
-    subnet: u8,
+    /// The first of its addresses.
+    subnet: Ipv4Addr,
+    /// A person said which: only then an address can be asked for.
+    chosen: bool,
 }
 
 /// What a container has to do with a network.
@@ -66,13 +68,16 @@ fn is_own(network: &str) -> bool {
 }
 
 impl World {
-    pub(super) fn add_network(&mut self, name: &str) {
+    /// Makes a network, with a subnet of a person's choice or the next free
+    /// one; one that is there is left alone.
+    pub(super) fn add_network(&mut self, name: &str, subnet: Option<Ipv4Addr>) {
         if self.networks.contains_key(name) {
             return;
         }
-        let subnet = u8::try_from(17 + self.networks.len()).unwrap_or(u8::MAX);
-        let id = self.identity();
-        self.networks.insert(name.to_owned(), Net { id, subnet });
+        let next = u8::try_from(17 + self.networks.len()).unwrap_or(u8::MAX);
+        let (id, chosen) = (self.identity(), subnet.is_some());
+        let subnet = subnet.unwrap_or(Ipv4Addr::new(172, next, 0, 0));
+        self.networks.insert(name.to_owned(), Net { id, subnet, chosen });
     }
 
     /// A network's name, from name or ID.
@@ -94,6 +99,7 @@ impl World {
             return Err((403, why));
         }
         let mut endpoint = Endpoint::read(&body["EndpointConfig"]);
+        self.may_ask(&network, &endpoint)?;
         if !is_own(&network) {
             endpoint.add_alias(self.containers[at].short());
         }
@@ -112,6 +118,16 @@ impl World {
         Ok(())
     }
 
+    /// An address can be asked for only where a person chose the subnet.
+    fn may_ask(&self, network: &str, endpoint: &Endpoint) -> Result<(), Refusal> {
+        let asks = endpoint.ipam["IPv4Address"].as_str().is_some_and(|text| !text.is_empty());
+        if asks && !self.networks.get(network).is_some_and(|net| net.chosen) {
+            let why = "user specified IP address is supported only when connecting to networks with user configured subnets";
+            return Err((400, why.to_owned()));
+        }
+        Ok(())
+    }
+
     /// Gives a container its addresses.
     pub(super) fn join_networks(&mut self, at: usize) -> Result<(), Refusal> {
         let names: Vec<String> = self.containers[at].endpoints.keys().cloned().collect();
@@ -120,6 +136,7 @@ impl World {
                 return Err((404, format!("network {name} not found")));
             };
             let (id, subnet) = (net.id.clone(), net.subnet);
+            self.may_ask(&name, &self.containers[at].endpoints[&name])?;
             let asked = self.containers[at].endpoints[&name].ipam["IPv4Address"].as_str();
             let address = match asked.and_then(|text| text.parse().ok()) {
                 Some(fixed) if self.is_taken(at, fixed) => {
@@ -148,13 +165,11 @@ impl World {
             .any(|endpoint| endpoint.address == Some(address))
     }
 
-    fn free_address(&self, at: usize, subnet: u8) -> Option<Ipv4Addr> {
-        let all = (2..u16::MAX).map(|host| {
-            let [high, low] = host.to_be_bytes();
-            Ipv4Addr::new(172, subnet, high, low)
-        });
-        let mut free = all.filter(|address| !self.is_taken(at, *address));
-        free.next()
+    /// The first address of a subnet that nobody has, after the gateway's.
+    fn free_address(&self, at: usize, subnet: Ipv4Addr) -> Option<Ipv4Addr> {
+        let mut all =
+            (2..u32::from(u16::MAX)).map(|host| Ipv4Addr::from_bits(subnet.to_bits() + host));
+        all.find(|address| !self.is_taken(at, *address))
     }
 
     /// Binds the ports that a container publishes, all or none.

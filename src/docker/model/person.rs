@@ -133,7 +133,7 @@ impl World {
     }
 
     fn up(&mut self, service: &Service) -> Result<Vec<ContainerId>, Refusal> {
-        self.add_network(&format!("{}_default", service.project));
+        self.add_network(&format!("{}_default", service.project), None);
         let mut surplus = service.replicas + 1;
         while self.numbered(service, surplus).is_some() {
             surplus += 1;

@@ -106,7 +106,7 @@ impl World {
             dated: 0,
         };
         for name in ["bridge", "host", "none"] {
-            world.add_network(name);
+            world.add_network(name, None);
         }
         world
     }

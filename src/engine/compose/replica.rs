@@ -10,6 +10,7 @@ use serde_json::{Map, Value, json};
 use super::{
     document::{self, is_anonymous, list, text},
     fingerprint::is_own_id,
+    names,
 };
 
 /// What a container is created from.
@@ -65,7 +66,7 @@ impl Original<'_> {
         }
         config.insert("HostConfig".to_owned(), Value::Object(host));
         Replica {
-            name: document::name(self.record).to_owned(),
+            name: own_name(document::name(self.record)).to_owned(),
             body: Value::Object(config),
             networks,
         }
@@ -192,6 +193,11 @@ impl Original<'_> {
     }
 }
 
+/// A record that was taken in the middle of a rollback tells the name of then.
+fn own_name(name: &str) -> &str {
+    names::parse(name).map_or(name, |marked| marked.base)
+}
+
 fn endpoint(was: &Value, id: &str, fixed_mac: &str) -> Value {
     let mut endpoint = Map::new();
     let aliases: Vec<_> =
@@ -237,3 +243,7 @@ fn link_as_requested(link: &str) -> String {
 fn object(value: &Value) -> Map<String, Value> {
     value.as_object().cloned().unwrap_or_default()
 }
+
+#[cfg(test)]
+#[path = "replica_tests.rs"]
+mod tests;
