@@ -13,7 +13,7 @@ use crate::{
         out::Reader,
         show::{
             spark, style,
-            words::{ahead, clock, condition, count, pad, short_name, took, value, when, wrap},
+            words::{ahead, clock, condition, pad, short_name, took, value, when, wrap},
         },
     },
 };
@@ -41,7 +41,7 @@ fn head(status: &Status, reader: &Reader) -> String {
     let armed = services().filter(|service| service.armed).count();
     let summary = match watched {
         0 => "nothing is watched".to_owned(),
-        _ => format!("{armed} of {} armed", count(watched, "watched service")),
+        _ => format!("{armed} of {watched} watched services armed"),
     };
     let (version, at, mode) = (&status.version, clock(status.at, reader), mode(status.mode));
     let mut text = format!("rollbackd {version} at {at}, mode {mode}: {summary}\n");
