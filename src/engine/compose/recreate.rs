@@ -302,7 +302,7 @@ impl Compose {
     /// Gives the replacement the name, while what ran still runs.
     async fn swap(&self, errand: Errand<'_>, exchange: &Exchange<'_>) -> Result<(), EngineError> {
         if let Some(failed) = exchange.failed {
-            self.docker.stop(&failed.id, None).await?;
+            self.docker.stop(&failed.id, failed.stop_grace()).await?;
             self.docker.remove(&failed.id, false, true).await?;
         }
         for container in &exchange.aside {
@@ -335,7 +335,7 @@ impl Compose {
                 self.docker.update(&container.id, &never).await?;
             }
             if may_run(container) {
-                self.docker.stop(&container.id, None).await?;
+                self.docker.stop(&container.id, container.stop_grace()).await?;
             }
         }
         Ok(())
