@@ -6,6 +6,7 @@
 //! after (see [`death`](crate::host::death)).
 
 mod call;
+mod change;
 pub mod container;
 pub mod error;
 pub mod event;
@@ -19,12 +20,12 @@ mod real;
 pub mod stats;
 mod wire;
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 use jiff::Timestamp;
 use rollbackd_core::words::{ContainerId, ImageId, ProjectName};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use self::{
     call::Call,
@@ -39,8 +40,6 @@ use crate::host::death::boundary;
 
 /// How many containers are inspected at once.
 const AT_ONCE: usize = 4;
-/// How long a stop may take of a container that is to be waited for without end.
-const LONG_GRACE: Duration = Duration::from_secs(600);
 
 /// The engine. Cheap to clone; all clones are one.
 #[derive(Clone)]
@@ -155,120 +154,6 @@ impl Docker {
         }
     }
 
-    /// Creates a container from a body as `POST /containers/create` takes it.
-    ///
-    /// # Errors
-    /// [`DockerError::Conflict`] when the name is taken,
-    /// [`DockerError::NotFound`] when the image is not there.
-    pub async fn create(&self, name: &str, body: &Value) -> Result<ContainerId, DockerError> {
-        let call = Call::Create { name, body };
-        let answer = self.ask(call).await?;
-        for warning in answer["Warnings"].as_array().into_iter().flatten() {
-            tracing::warn!(container = name, warning = %warning, "docker.create.warned");
-        }
-        answer["Id"].as_str().map(ContainerId::new).ok_or_else(|| DockerError::Unreadable {
-            call: call.name(),
-            why: "it names no container".to_owned(),
-        })
-    }
-
-    /// Connects a container to a network, with an endpoint as the API's
-    /// `EndpointConfig`; `Null` for none.
-    ///
-    /// # Errors
-    /// [`DockerError::NotFound`] without the network or the container.
-    pub async fn connect_network(
-        &self,
-        network: &str,
-        container: &ContainerId,
-        endpoint: &Value,
-    ) -> Result<(), DockerError> {
-        let mut body = json!({ "Container": container });
-        if !endpoint.is_null() {
-            body["EndpointConfig"] = endpoint.clone();
-        }
-        self.ask(Call::Connect { network, body: &body }).await.map(drop)
-    }
-
-    /// Disconnects a container from a network.
-    ///
-    /// # Errors
-    /// [`DockerError::NotFound`] without the network or the container.
-    pub async fn disconnect_network(
-        &self,
-        network: &str,
-        container: &ContainerId,
-    ) -> Result<(), DockerError> {
-        let body = json!({ "Container": container });
-        self.ask(Call::Disconnect { network, body: &body }).await.map(drop)
-    }
-
-    /// Gives a container another name, running or not.
-    ///
-    /// # Errors
-    /// [`DockerError::Conflict`] when the name is taken.
-    pub async fn rename(&self, id: &ContainerId, name: &str) -> Result<(), DockerError> {
-        self.ask(Call::Rename { id: id.as_str(), name }).await.map(drop)
-    }
-
-    /// Starts a container; one that runs is left alone.
-    ///
-    /// # Errors
-    /// [`DockerError::NotExecutable`] when its own program is at fault,
-    /// [`DockerError::PortTaken`] and the others when the world is.
-    pub async fn start(&self, id: &ContainerId) -> Result<(), DockerError> {
-        self.ask(Call::Start(id.as_str())).await.map(drop)
-    }
-
-    /// Stops a container: its stop signal, then SIGKILL after `grace` (whole
-    /// seconds), or after its own stop timeout. One that does not run is left
-    /// alone.
-    ///
-    /// # Errors
-    /// [`DockerError::NotFound`] when it is not there.
-    pub async fn stop(&self, id: &ContainerId, grace: Option<Duration>) -> Result<(), DockerError> {
-        let grace = match grace {
-            Some(grace) => grace,
-            None => match self.container(id.as_str()).await? {
-                Some(container) => container.stop_grace().unwrap_or(LONG_GRACE),
-                // The engine itself says that it is not there.
-                None => Duration::ZERO,
-            },
-        };
-        self.ask(Call::Stop { id: id.as_str(), grace }).await.map(drop)
-    }
-
-    /// Kills a container with SIGKILL.
-    ///
-    /// # Errors
-    /// [`DockerError::Conflict`] when it does not run.
-    pub async fn kill(&self, id: &ContainerId) -> Result<(), DockerError> {
-        self.ask(Call::Kill(id.as_str())).await.map(drop)
-    }
-
-    /// Removes a container, with `volumes` also its anonymous volumes, with
-    /// `force` also when it runs.
-    ///
-    /// # Errors
-    /// [`DockerError::Conflict`] when it runs, [`DockerError::NotFound`].
-    pub async fn remove(
-        &self,
-        id: &ContainerId,
-        volumes: bool,
-        force: bool,
-    ) -> Result<(), DockerError> {
-        self.ask(Call::Remove { id: id.as_str(), volumes, force }).await.map(drop)
-    }
-
-    /// Changes limits or the restart policy of a container; the body is that
-    /// of `POST /containers/{id}/update`.
-    ///
-    /// # Errors
-    /// As every call: by cause.
-    pub async fn update(&self, id: &ContainerId, body: &Value) -> Result<(), DockerError> {
-        self.ask(Call::Update { id: id.as_str(), body }).await.map(drop)
-    }
-
     /// An image by reference or ID; `None` when the engine does not have it.
     ///
     /// # Errors
@@ -287,38 +172,6 @@ impl Docker {
     pub async fn tagged(&self, repository: &str) -> Result<Vec<(String, ImageId)>, DockerError> {
         let images = self.ask(Call::Images(repository)).await?;
         Ok(image::tags_of(&images, repository))
-    }
-
-    /// Gives an image a tag, which leaves the image it was on.
-    ///
-    /// # Errors
-    /// [`DockerError::NotFound`] without the image.
-    pub async fn tag(
-        &self,
-        image: &ImageId,
-        repository: &str,
-        tag: &str,
-    ) -> Result<(), DockerError> {
-        self.ask(Call::Tag { image: &image.to_string(), repository, tag }).await.map(drop)
-    }
-
-    /// Takes a tag away. With its last tag the engine deletes the image too,
-    /// unless a container uses it.
-    ///
-    /// # Errors
-    /// [`DockerError::NotFound`] without the tag, [`DockerError::Conflict`]
-    /// when it is the last one of an image that a container uses.
-    pub async fn untag(&self, reference: &str) -> Result<(), DockerError> {
-        self.ask(Call::Untag(reference)).await.map(drop)
-    }
-
-    /// Pulls an image by a reference with a digest, as the engine can reach
-    /// the registry: without a login.
-    ///
-    /// # Errors
-    /// The registry's, as the engine words them.
-    pub async fn pull(&self, reference: &str) -> Result<(), DockerError> {
-        self.ask(Call::Pull(reference)).await.map(drop)
     }
 
     /// What a container uses of the machine; `None` when it does not run.

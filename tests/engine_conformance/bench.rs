@@ -129,6 +129,11 @@ impl Bench {
         name
     }
 
+    /// The program of all images as a file of this machine.
+    pub(crate) fn program(&self) -> String {
+        program().with_file_name("app").display().to_string()
+    }
+
     /// A person prunes images; on the real engine only those of this bench.
     pub(crate) fn prune_images(&self, all: bool) {
         match &self.kind {
@@ -358,7 +363,7 @@ fn program() -> PathBuf {
             for (;;) pause();
         }
     "#;
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("bench-program");
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("bench-programs");
     let tar = folder.join("app.tar");
     if tar.exists() {
         return tar;
@@ -373,6 +378,7 @@ fn program() -> PathBuf {
     };
     made(Command::new("gcc").args(["-static", "-Os", "-s", "-o", "app", "app.c"]));
     made(Command::new("tar").args(["--owner=0", "--group=0", "-cf", "app.tar", "app"]));
+    fs::rename(own.join("app"), folder.join("app")).expect("both are in one folder");
     fs::rename(own.join("app.tar"), &tar).expect("both are in one folder");
     let _ = fs::remove_dir_all(&own);
     tar
