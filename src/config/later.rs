@@ -24,6 +24,10 @@ pub(super) fn webhooks(top: &Table<'_>) {
         let Some(table) = top.table_of(value, format!("[webhook.{name}]"), schema::WEBHOOK) else {
             continue;
         };
+        // Who knows a chat's URL may write there.
+        if let Some(value) = table.value("url") {
+            table.findings.secret(value.span);
+        }
         let url = table.read("url", addresses::url("https://chat.example.com/hook"));
         let file = table.read("url_file", values::text("/etc/rollbackd/chat-url"));
         let hint = "write `url_file = \"/etc/rollbackd/chat-url\"`, or `url`";

@@ -216,6 +216,12 @@ fn a_missing_key_points_at_its_tables_header() {
 }
 
 #[test]
+fn a_chats_url_is_not_drawn() {
+    let drawn = picture("[webhook.chat]\nurl = \"ftp://hooks.example.com/T0/hunter2\"\n");
+    assert!(drawn.contains("is no usable URL") && !drawn.contains("hunter2"), "{drawn}");
+}
+
+#[test]
 fn columns_are_characters_and_not_bytes() {
     let found = problems(
         "x = { \"ü\" = 1, \"ä\" = 2 }\n[project.shop]\n[api]\nsocket = \"/run/übel\" # ü\nlisten = 'ü'\n",
