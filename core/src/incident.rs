@@ -108,6 +108,7 @@ pub struct Breach {
     /// The condition.
     pub condition: Condition,
     /// The value that completed it; `None` for a breach by blindness.
+    #[serde(default, with = "crate::number::option")]
     pub value: Option<f64>,
     /// Since when the condition held.
     pub pending_since: Moment,

@@ -11,7 +11,7 @@ use crate::{moment::Moment, words::TriggerIx};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Reading {
     /// A usable number; it may be infinite.
-    Value(f64),
+    Value(#[serde(with = "crate::number")] f64),
     /// No usable number.
     Missing(Missing),
 }

@@ -44,6 +44,7 @@ pub(super) fn read<'a>(
     Some(Config {
         path: path.to_owned(),
         state_dir: state_dir?,
+        mode: mode?,
         api: api?,
         docker: docker?,
         email: email?,

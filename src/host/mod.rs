@@ -2,3 +2,6 @@
 //! everything, files, secrets. It knows nothing of what it is used for.
 
 pub mod clock;
+pub mod death;
+pub mod http;
+pub mod secret;

@@ -1,0 +1,153 @@
+//! Why the engine room did not do what it was asked, and whose fault it was:
+//! only what a target's own containers did is held against a revision.
+
+use std::time::Duration;
+
+use rollbackd_core::{
+    plan::Fault,
+    words::{ContainerId, ImageId, ServiceName},
+};
+
+use crate::{docker::error::DockerError, store::StoreError};
+
+/// Why it did not. Each reads as a whole sentence.
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    /// The engine refused, or does not answer.
+    #[error(transparent)]
+    Docker(#[from] DockerError),
+    /// The records cannot be read or written.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A file of ours cannot be written.
+    #[error(
+        "{path} cannot be written: {source}; let `state_dir` name a directory that rollbackd may write"
+    )]
+    File {
+        /// The file.
+        path: String,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// How a container ran was never recorded, or the record is gone.
+    #[error(
+        "how {service} ran is not known: the record of container {} is gone from the state directory; deploy it by hand",
+        short(id)
+    )]
+    RecordGone {
+        /// The service.
+        service: ServiceName,
+        /// The container.
+        id: ContainerId,
+    },
+    /// The image was removed.
+    #[error("the image {reference} ({}) was removed; build or pull it again", .image.short())]
+    ImageGone {
+        /// As it was called.
+        reference: String,
+        /// The image.
+        image: ImageId,
+    },
+    /// What a container lives in is gone.
+    #[error(
+        "{service} lives in the namespaces of container {}, which is gone; deploy both by hand",
+        short(id)
+    )]
+    JoinedGone {
+        /// The service that joins.
+        service: ServiceName,
+        /// What it joined.
+        id: ContainerId,
+    },
+    /// Somebody changes the same containers.
+    #[error(
+        "somebody else made or renamed {name} while it was being replaced; nothing more was changed, look at `docker ps -a`"
+    )]
+    Meddled {
+        /// The container.
+        name: String,
+    },
+    /// Another process has a port that the container needs.
+    #[error(
+        "port {port} of this host, which {service} needs, is taken by another process; nothing was stopped, free the port and try again"
+    )]
+    PortTaken {
+        /// The service.
+        service: ServiceName,
+        /// As `8080/tcp`.
+        port: String,
+    },
+    /// Both cannot run at once.
+    #[error(
+        "{service} cannot be started before the old one stops: {why}; use `order = \"stop-first\"`"
+    )]
+    NotStartFirst {
+        /// The service.
+        service: ServiceName,
+        /// Why not.
+        why: String,
+    },
+    /// The service has no container.
+    #[error("{service} has no container; somebody removed it, deploy it again")]
+    Absent {
+        /// The service.
+        service: ServiceName,
+    },
+    /// A container ended.
+    #[error("{name} {how}; see `docker logs {name}`")]
+    Ended {
+        /// The container.
+        name: String,
+        /// As `exited with code 1`.
+        how: String,
+    },
+    /// A container's health check says no.
+    #[error("{name} is unhealthy{}", said(output))]
+    Unhealthy {
+        /// The container.
+        name: String,
+        /// What the last check printed, bounded.
+        output: String,
+    },
+    /// It took too long.
+    #[error("{name} {how} after {}", humantime::format_duration(*.limit))]
+    NotYet {
+        /// The container.
+        name: String,
+        /// As `is still starting`.
+        how: String,
+        /// How long was waited.
+        limit: Duration,
+    },
+}
+
+impl EngineError {
+    /// Whose fault it was.
+    #[must_use]
+    pub const fn fault(&self) -> Fault {
+        match self {
+            Self::Docker(DockerError::NotExecutable { .. })
+            | Self::Ended { .. }
+            | Self::Unhealthy { .. }
+            | Self::NotYet { .. } => Fault::Target,
+            Self::Docker(_)
+            | Self::Store(_)
+            | Self::File { .. }
+            | Self::RecordGone { .. }
+            | Self::ImageGone { .. }
+            | Self::JoinedGone { .. }
+            | Self::Meddled { .. }
+            | Self::PortTaken { .. }
+            | Self::NotStartFirst { .. }
+            | Self::Absent { .. } => Fault::World,
+        }
+    }
+}
+
+fn short(id: &ContainerId) -> &str {
+    id.as_str().get(..12).unwrap_or(id.as_str())
+}
+
+fn said(output: &str) -> String {
+    if output.is_empty() { String::new() } else { format!("; its last check said: {output}") }
+}

@@ -1,0 +1,254 @@
+//! The thread that owns the files, and the async handle that others hold. Its
+//! queue is bounded: when the disk is slow, those who ask wait.
+
+use std::{fmt, path::Path, thread};
+
+use rollbackd_core::{effect::Effect, fact::Fact, moment::Moment, words::ContainerId};
+use tokio::sync::{mpsc, oneshot};
+
+use super::{
+    database::{Contents, EffectId, Store},
+    error::StoreError,
+    outbox::{Letter, LetterId, Outbox, Queued},
+};
+use crate::host::clock::Anchor;
+
+/// How many requests may wait for the thread. The loop has one under way at a
+/// time, and so has each of a handful of others: more than this would be a bug
+/// that waiting makes visible.
+const QUEUE: usize = 64;
+
+type Job = Box<dyn FnOnce(&mut Store) + Send>;
+
+enum Request {
+    Work(Job),
+    Close(oneshot::Sender<()>),
+}
+
+/// A state directory that was opened, and what was in it.
+#[derive(Debug)]
+pub struct Opened {
+    /// Talks to the thread that owns the files.
+    pub handle: Handle,
+    /// Where the clock stood when it was last stored.
+    pub anchor: Option<Anchor>,
+    /// Every fact in order, with the moment it was committed.
+    pub facts: Vec<(Moment, Fact)>,
+    /// The effects that nobody has acknowledged, in order.
+    pub pending: Vec<(EffectId, Effect)>,
+    /// The last checkpoint; `None` when it was lost.
+    pub checkpoint: Option<Vec<u8>>,
+}
+
+/// Opens a state directory (made when missing), reads what a start needs and
+/// starts the thread that owns it. Blocks; called once, at the start.
+///
+/// # Errors
+///
+/// As [`Store::open`] and [`Store::contents`].
+pub fn open(state_dir: &Path) -> Result<Opened, StoreError> {
+    let mut store = Store::open(state_dir)?;
+    let Contents { anchor, facts, pending, checkpoint } = store.contents()?;
+    let identity = store.identity().into();
+    let (requests, mut queue) = mpsc::channel(QUEUE);
+    let serve = move || {
+        while let Some(request) = queue.blocking_recv() {
+            match request {
+                Request::Work(job) => job(&mut store),
+                Request::Close(done) => {
+                    drop(store);
+                    // The one who closes may have gone; then nobody waits.
+                    let _ = done.send(());
+                    return;
+                }
+            }
+        }
+    };
+    thread::Builder::new()
+        .name("store".into())
+        .spawn(serve)
+        .map_err(|source| StoreError::Directory { path: state_dir.to_owned(), source })?;
+    let handle = Handle { requests, identity };
+    Ok(Opened { handle, anchor, facts, pending, checkpoint })
+}
+
+/// Talks to the thread that owns the files. Cheap to clone. A call whose future
+/// is dropped half-way is carried out all the same.
+#[derive(Clone)]
+pub struct Handle {
+    requests: mpsc::Sender<Request>,
+    identity: std::sync::Arc<str>,
+}
+
+impl fmt::Debug for Handle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Handle").finish_non_exhaustive()
+    }
+}
+
+impl Handle {
+    /// What this state directory calls itself: 32 hexadecimal digits, random.
+    #[must_use]
+    pub fn identity(&self) -> &str {
+        &self.identity
+    }
+
+    /// Stores facts, the effects that they cause and the anchor: all or nothing,
+    /// on the disk when this returns. The effects' numbers are in their order.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be written; then nothing was.
+    pub async fn commit(
+        &self,
+        at: Anchor,
+        facts: Vec<Fact>,
+        effects: Vec<Effect>,
+    ) -> Result<Vec<EffectId>, StoreError> {
+        self.ask(move |store| store.commit(&at, &facts, &effects)).await
+    }
+
+    /// Notes that an effect is done: it is not handed on again.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be written.
+    pub async fn acknowledge(&self, effect: EffectId) -> Result<(), StoreError> {
+        self.ask(move |store| store.acknowledge(effect)).await
+    }
+
+    /// Keeps a container's inspect document, in place of an earlier one.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be written.
+    pub async fn put_record(
+        &self,
+        container: &ContainerId,
+        document: &serde_json::Value,
+    ) -> Result<(), StoreError> {
+        let (container, document) = (container.clone(), document.clone());
+        self.ask(move |store| store.put_record(&container, &document)).await
+    }
+
+    /// A container's inspect document, if there is one.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be read.
+    pub async fn record(&self, id: &ContainerId) -> Result<Option<serde_json::Value>, StoreError> {
+        let id = id.clone();
+        self.ask(move |store| store.record(&id)).await
+    }
+
+    /// Forgets every record but these.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be written.
+    pub async fn forget_records(&self, except: Vec<ContainerId>) -> Result<(), StoreError> {
+        self.ask(move |store| store.forget_records(&except)).await
+    }
+
+    /// Keeps a checkpoint in place of the one before. It may be lost.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be written.
+    pub async fn checkpoint(&self, at: Anchor, bytes: Vec<u8>) -> Result<(), StoreError> {
+        self.ask(move |store| store.checkpoint(&at, &bytes)).await
+    }
+
+    /// Puts letters into the outbox and acknowledges the effect that asked for
+    /// them, in one transaction. A recipient that already has a letter of this
+    /// effect gets no second one.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be written; then nothing was.
+    pub async fn post(&self, effect: EffectId, letters: Vec<Letter>) -> Result<(), StoreError> {
+        self.ask(move |store| store.post(effect, &letters)).await
+    }
+
+    /// The letters that are due, oldest first, at most `limit`.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be read.
+    pub async fn due(&self, now: Moment, limit: u32) -> Result<Vec<Queued>, StoreError> {
+        self.ask(move |store| store.due(now, limit)).await
+    }
+
+    /// When the next letter is due; `None` when none waits.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be read.
+    pub async fn next_due(&self) -> Result<Option<Moment>, StoreError> {
+        self.ask(|store| store.next_due()).await
+    }
+
+    /// The mail server took it.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be written.
+    pub async fn delivered(&self, letter: LetterId) -> Result<(), StoreError> {
+        self.ask(move |store| store.delivered(letter)).await
+    }
+
+    /// Sending it failed; it is due again at `retry_at`.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be written.
+    pub async fn failed(
+        &self,
+        letter: LetterId,
+        retry_at: Moment,
+        error: String,
+    ) -> Result<(), StoreError> {
+        self.ask(move |store| store.failed(letter, retry_at, &error)).await
+    }
+
+    /// It will not be sent; the reason is kept.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be written.
+    pub async fn abandoned(&self, letter: LetterId, error: String) -> Result<(), StoreError> {
+        self.ask(move |store| store.abandoned(letter, &error)).await
+    }
+
+    /// How the outbox stands, for status and metrics.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be read.
+    pub async fn outbox(&self) -> Result<Outbox, StoreError> {
+        self.ask(|store| store.outbox()).await
+    }
+
+    /// Waits for what was asked before, closes the files and lets go of the
+    /// lock. Every other handle answers [`StoreError::Closed`] from then on.
+    pub async fn close(self) {
+        let (done, closed) = oneshot::channel();
+        if self.requests.send(Request::Close(done)).await.is_ok() {
+            // An error means that the thread has ended: closed as well.
+            let _ = closed.await;
+        }
+    }
+
+    async fn ask<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Store) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let (reply, answer) = oneshot::channel();
+        let job: Job = Box::new(move |store| {
+            // Who asked may have gone; what was asked for is done all the same.
+            let _ = reply.send(work(store));
+        });
+        self.requests.send(Request::Work(job)).await.map_err(|_| StoreError::Closed)?;
+        answer.await.map_err(|_| StoreError::Closed)?
+    }
+}
