@@ -369,8 +369,14 @@ impl Watch {
 
     /// Goes on from a checkpoint: what lies between is a gap.
     pub fn restore(&mut self, window: Window, now: Moment) {
+        let judged_from = self.window.judged_from;
         // Being blind begins anew: nobody asked while the daemon was away.
         self.window = Window { began: now, ..window };
+        // What is judged, the facts say: a checkpoint may be older than they.
+        if self.window.judged_from != judged_from {
+            self.window.judged_from = judged_from;
+            (self.window.judged, self.window.calm) = (0, 0);
+        }
         self.window.span.reserve(self.slots.saturating_sub(self.window.span.len()));
     }
 

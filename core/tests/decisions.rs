@@ -368,6 +368,22 @@ fn a_restart_in_a_rollback_goes_on_with_the_same_step() {
 }
 
 #[test]
+fn killed_while_it_verifies_it_judges_anew_whatever_the_checkpoint_says() {
+    let mut world = World::new(shop(vec![errors()]));
+    world.run(2400);
+    world.deploy("web", 2);
+    let mut before = world.core.checkpoint();
+    while world.rollbacks().is_empty() {
+        before = world.core.checkpoint();
+        world.run(1);
+    }
+    assert!(world.outcomes().is_empty(), "it verifies");
+    world.restart_from(before, 2);
+    world.run(600);
+    assert_eq!(world.outcomes(), [Outcome::Recovered]);
+}
+
+#[test]
 fn an_answer_that_comes_twice_moves_a_rollback_once() {
     let mut world = World::proven(shop(vec![errors()]));
     world.prompt = false;

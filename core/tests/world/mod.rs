@@ -20,6 +20,7 @@ use rollbackd_core::{
         Scope, Settings, TriggerSettings,
     },
     signal::Signal,
+    status::Checkpoint,
     view::{ProjectView, TriggerState},
     words::{
         ContainerId, Fingerprint, ImageId, IncidentId, ProjectName, ServiceName, TriggerId,
@@ -268,7 +269,11 @@ impl World {
 
     /// Time in which the daemon does not run: only its clock goes on.
     pub fn restart(&mut self, away: u64) {
-        let checkpoint = self.core.checkpoint();
+        self.restart_from(self.core.checkpoint(), away);
+    }
+
+    /// A restart after a kill: the checkpoint is older than the last facts.
+    pub fn restart_from(&mut self, checkpoint: Checkpoint, away: u64) {
         self.now = self.now + secs(away);
         let mut core = Core::new();
         for fact in &self.facts {
