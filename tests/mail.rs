@@ -27,7 +27,7 @@ use rollbackd::{
     notify::{
         email::{MailError, Mailer},
         message::Letterhead,
-        outbox::{Courier, Desk, Round, drain, test},
+        outbox::{Courier, Desk, Inbox, Round, drain, test},
     },
     store::{self, EffectId, Handle},
 };
@@ -480,13 +480,14 @@ async fn the_drain_tells_of_each_notice_and_ends_when_it_is_told_to() {
     let server = SmtpServer::start(Options::default());
     let email = email(server.port(), &["ops@example.com"]);
     let room = Room::new();
-    let (notices, mut incoming) = mpsc::channel(8);
+    let (notices, incoming) = mpsc::channel(8);
+    let mut inbox = Inbox::new(incoming);
     let stop = CancellationToken::new();
     let mailer = Mailer::new(&email).unwrap();
     let head = letterhead(&room.clock);
     let (store, stopped) = (room.store.clone(), stop.clone());
     let draining =
-        tokio::spawn(async move { drain(store, Some(mailer), head, &mut incoming, stopped).await });
+        tokio::spawn(async move { drain(store, Some(mailer), head, &mut inbox, stopped).await });
     for news in [began(), News::PauseEnded] {
         notices.send(room.commit(news).await).await.unwrap();
         assert_eq!(server.mail().to, ["ops@example.com"]);
@@ -495,6 +496,40 @@ async fn the_drain_tells_of_each_notice_and_ends_when_it_is_told_to() {
     draining.await.unwrap();
     room.store.clone().close().await;
     assert_eq!(store::open(room.dir.path()).unwrap().pending, []);
+}
+
+#[tokio::test]
+async fn a_notice_that_could_not_be_posted_before_a_reload_is_posted_after_it() {
+    let room = Room::new();
+    let email = email(free_port(), &["ops@example.com"]);
+    let (notices, incoming) = mpsc::channel(8);
+    let mut inbox = Inbox::new(incoming);
+    notices.send(room.commit(News::PauseEnded).await).await.unwrap();
+    let disk = rusqlite::Connection::open(room.dir.path().join("state.db")).unwrap();
+    disk.execute_batch(
+        "CREATE TRIGGER full BEFORE INSERT ON letter BEGIN SELECT RAISE(ABORT, 'full'); END",
+    )
+    .unwrap();
+    let mut drained = async || {
+        let stop = CancellationToken::new();
+        let (store, head) = (room.store.clone(), letterhead(&room.clock));
+        let mailer = Mailer::new(&email).unwrap();
+        let drain = drain(store, Some(mailer), head, &mut inbox, stop.clone());
+        let stopping = async {
+            // Until the drain has tried: it has taken the notice from the channel.
+            while notices.capacity() < notices.max_capacity() {
+                tokio::task::yield_now().await;
+            }
+            room.store.next_due().await.unwrap();
+            stop.cancel();
+        };
+        tokio::join!(drain, stopping);
+    };
+    drained().await;
+    assert_eq!(room.store.next_due().await.unwrap(), None);
+    disk.execute_batch("DROP TRIGGER full").unwrap();
+    drained().await;
+    assert!(room.store.next_due().await.unwrap().is_some());
 }
 
 #[tokio::test]
