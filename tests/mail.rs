@@ -13,9 +13,10 @@
 mod smtp;
 
 use std::{
-    fs,
+    fs, io,
     net::{Ipv4Addr, TcpListener},
     path::Path,
+    sync::{Arc, Mutex},
     time::Duration,
 };
 
@@ -26,7 +27,7 @@ use rollbackd::{
     notify::{
         email::{MailError, Mailer},
         message::Letterhead,
-        outbox::{Courier, Desk, Round, drain, test},
+        outbox::{Courier, Desk, Inbox, Round, drain, test},
     },
     store::{self, EffectId, Handle},
 };
@@ -332,6 +333,45 @@ async fn a_wrong_password_is_named_without_being_shown_and_works_once_it_is_put_
 }
 
 #[tokio::test]
+async fn no_log_of_any_level_shows_a_password() {
+    let login = Some(("ops", "correct horse"));
+    let server = SmtpServer::start(Options { login, ..Options::default() });
+    let room = Room::new();
+    let mut email = email(server.port(), &["ops@example.com"]);
+    password(&mut email, &room.dir, "correct horse");
+    let log = Arc::new(Mutex::new(Vec::new()));
+    let writer = Arc::clone(&log);
+    let subscriber = tracing_subscriber::fmt()
+        .with_max_level(tracing::Level::TRACE)
+        .with_writer(move || Shared(Arc::clone(&writer)))
+        .finish();
+    let logging = tracing::subscriber::set_default(subscriber);
+    room.tell(News::PauseEnded, &email).await;
+    assert_eq!(room.courier(&email).deliver().await.unwrap(), delivered(1));
+    drop(logging);
+    assert_eq!(server.mail().user.as_deref(), Some("ops"));
+    let log = String::from_utf8(log.lock().unwrap().clone()).unwrap();
+    assert!(log.contains("notify.mail.delivered"), "{log}");
+    // In plain, and as AUTH PLAIN sends it.
+    for shown in ["correct horse", "AG9wcwBjb3JyZWN0IGhvcnNl"] {
+        assert!(!log.contains(shown), "{log}");
+    }
+}
+
+/// A log that the test can read.
+struct Shared(Arc<Mutex<Vec<u8>>>);
+
+impl io::Write for Shared {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[tokio::test]
 async fn a_password_that_cannot_be_read_and_a_server_without_a_login_are_told_apart() {
     let server = SmtpServer::start(Options::default());
     let room = Room::new();
@@ -440,14 +480,14 @@ async fn the_drain_tells_of_each_notice_and_ends_when_it_is_told_to() {
     let server = SmtpServer::start(Options::default());
     let email = email(server.port(), &["ops@example.com"]);
     let room = Room::new();
-    let (notices, mut incoming) = mpsc::channel(8);
+    let (notices, incoming) = mpsc::channel(8);
+    let mut inbox = Inbox::new(incoming);
     let stop = CancellationToken::new();
     let mailer = Mailer::new(&email).unwrap();
     let head = letterhead(&room.clock);
-    let draining = {
-        let (store, stop) = (room.store.clone(), stop.clone());
-        tokio::spawn(async move { drain(store, Some(mailer), head, &mut incoming, stop).await })
-    };
+    let (store, stopped) = (room.store.clone(), stop.clone());
+    let draining =
+        tokio::spawn(async move { drain(store, Some(mailer), head, &mut inbox, stopped).await });
     for news in [began(), News::PauseEnded] {
         notices.send(room.commit(news).await).await.unwrap();
         assert_eq!(server.mail().to, ["ops@example.com"]);
@@ -456,6 +496,40 @@ async fn the_drain_tells_of_each_notice_and_ends_when_it_is_told_to() {
     draining.await.unwrap();
     room.store.clone().close().await;
     assert_eq!(store::open(room.dir.path()).unwrap().pending, []);
+}
+
+#[tokio::test]
+async fn a_notice_that_could_not_be_posted_before_a_reload_is_posted_after_it() {
+    let room = Room::new();
+    let email = email(free_port(), &["ops@example.com"]);
+    let (notices, incoming) = mpsc::channel(8);
+    let mut inbox = Inbox::new(incoming);
+    notices.send(room.commit(News::PauseEnded).await).await.unwrap();
+    let disk = rusqlite::Connection::open(room.dir.path().join("state.db")).unwrap();
+    disk.execute_batch(
+        "CREATE TRIGGER full BEFORE INSERT ON letter BEGIN SELECT RAISE(ABORT, 'full'); END",
+    )
+    .unwrap();
+    let mut drained = async || {
+        let stop = CancellationToken::new();
+        let (store, head) = (room.store.clone(), letterhead(&room.clock));
+        let mailer = Mailer::new(&email).unwrap();
+        let drain = drain(store, Some(mailer), head, &mut inbox, stop.clone());
+        let stopping = async {
+            // Until the drain has tried: it has taken the notice from the channel.
+            while notices.capacity() < notices.max_capacity() {
+                tokio::task::yield_now().await;
+            }
+            room.store.next_due().await.unwrap();
+            stop.cancel();
+        };
+        tokio::join!(drain, stopping);
+    };
+    drained().await;
+    assert_eq!(room.store.next_due().await.unwrap(), None);
+    disk.execute_batch("DROP TRIGGER full").unwrap();
+    drained().await;
+    assert!(room.store.next_due().await.unwrap().is_some());
 }
 
 #[tokio::test]

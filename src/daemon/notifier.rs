@@ -34,15 +34,16 @@ impl Notifier {
     /// mail server.
     pub(super) async fn drain(
         mut self,
-        mut notices: mpsc::Receiver<(EffectId, Notice)>,
+        notices: mpsc::Receiver<(EffectId, Notice)>,
         stop: CancellationToken,
     ) {
+        let mut inbox = outbox::Inbox::new(notices);
         while !stop.is_cancelled() {
             let mailer = self.mailer();
             let until = stop.child_token();
             let letterhead = Letterhead::here(self.clock.clone());
             let drain =
-                outbox::drain(self.store.clone(), mailer, letterhead, &mut notices, until.clone());
+                outbox::drain(self.store.clone(), mailer, letterhead, &mut inbox, until.clone());
             tokio::pin!(drain);
             tokio::select! {
                 () = &mut drain => return,

@@ -46,7 +46,7 @@ pub async fn drain(
     store: Handle,
     mailer: Option<Mailer>,
     letterhead: Letterhead,
-    notices: &mut mpsc::Receiver<(EffectId, Notice)>,
+    inbox: &mut Inbox,
     stop: CancellationToken,
 ) {
     let recipients = mailer.as_ref().map(|mailer| mailer.recipients().to_vec()).unwrap_or_default();
@@ -54,12 +54,17 @@ pub async fn drain(
     let posted = Notify::new();
     let posting = async {
         loop {
-            let next = tokio::select! {
+            let (effect, notice) = tokio::select! {
                 () = stop.cancelled() => return,
-                next = notices.recv() => next,
+                next = inbox.first() => match next {
+                    Some(first) => first,
+                    None => return,
+                },
             };
-            let Some((effect, notice)) = next else { return };
-            desk.post_at_last(effect, &notice, &stop).await;
+            if !desk.post_at_last(*effect, notice, &stop).await {
+                return;
+            }
+            inbox.held = None;
             posted.notify_one();
         }
     };
@@ -79,6 +84,30 @@ pub async fn drain(
         }
     };
     tokio::join!(posting, sending);
+}
+
+/// Notices on their way in. It outlives a drain, so that one which could not be
+/// posted before a reload is posted after it.
+#[derive(Debug)]
+pub struct Inbox {
+    notices: mpsc::Receiver<(EffectId, Notice)>,
+    held: Option<(EffectId, Notice)>,
+}
+
+impl Inbox {
+    /// Of what comes through this channel.
+    #[must_use]
+    pub const fn new(notices: mpsc::Receiver<(EffectId, Notice)>) -> Self {
+        Self { notices, held: None }
+    }
+
+    /// The first notice that is not yet posted; `None` when no more can come.
+    async fn first(&mut self) -> Option<&(EffectId, Notice)> {
+        if self.held.is_none() {
+            self.held = self.notices.recv().await;
+        }
+        self.held.as_ref()
+    }
 }
 
 /// Turns notices into letters.
@@ -112,15 +141,21 @@ impl Desk {
         self.store.post(effect, letters.collect()).await
     }
 
-    /// Tries until the store takes it or the daemon stops.
-    async fn post_at_last(&self, effect: EffectId, notice: &Notice, stop: &CancellationToken) {
+    /// Tries until the store takes it, or (false) it is told to stop.
+    async fn post_at_last(
+        &self,
+        effect: EffectId,
+        notice: &Notice,
+        stop: &CancellationToken,
+    ) -> bool {
         while let Err(error) = self.post(effect, notice).await {
             tracing::error!(%effect, %error, "notify.post.failed: tried again in a moment");
             tokio::select! {
-                () = stop.cancelled() => return,
+                () = stop.cancelled() => return false,
                 () = sleep(STORE_RETRY) => {}
             }
         }
+        true
     }
 }
 
