@@ -38,7 +38,7 @@ lint: rust ## formatting, clippy, documentation, licences
 	@$(CARGO) clippy --locked --workspace --all-targets --features testing -- -D warnings
 	@RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --workspace --no-deps --document-private-items --quiet
 	@if cargo deny --version >/dev/null 2>&1; then \
-		cargo deny --offline check bans licenses sources && \
+		cargo deny --log-level error check --hide-inclusion-graph bans licenses sources && \
 		if cargo deny fetch db >/dev/null 2>&1; then cargo deny check advisories; \
 		else echo "lint: the advisories cannot be fetched here; skipped" >&2; fi; \
 	else \

@@ -333,7 +333,10 @@ async fn a_refusal_without_json_keeps_its_words() {
 #[tokio::test]
 async fn an_engine_that_hangs_is_given_up_after_the_limit() {
     let odd = Odd::new(vec![("/version", vec![Part::Silence])]);
-    let error = odd.docker().version().await.unwrap_err();
+    let mut ears = Ears::new(odd.docker(), "none");
+    let docker = odd.docker();
+    let (answer, ()) = tokio::join!(docker.version(), ears.hear(&["down"]));
+    let error = answer.unwrap_err();
     insta::assert_snapshot!(error, @"the engine did not finish docker.version within 10s");
 }
 

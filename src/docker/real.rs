@@ -42,6 +42,9 @@ use super::{
 /// oldest that will do is 1.41; everything used here is in that one.
 const NEWEST: u32 = API_DEFAULT_VERSION.minor_version as u32;
 
+/// How long it may take until a stream of events is open.
+const OPEN_LIMIT: Duration = Duration::from_secs(10);
+
 /// What is listened for. `health_status` stands for all its words. Left out
 /// are `exec_*`: each health check is three of them.
 const HEARD: [&str; 17] = [
@@ -107,16 +110,17 @@ impl Real {
 
     /// Opens the stream of events since a time of the engine's.
     pub(super) async fn events(&self, since: Timestamp) -> Result<Lines, DockerError> {
-        self.agree().await?;
+        let (call, limit) = ("docker.events", OPEN_LIMIT);
         let filters = json!({ "type": ["container", "image"], "event": HEARD }).to_string();
         let since = format!("{}.{:09}", since.as_second(), since.subsec_nanosecond());
         let query = [("since", since), ("filters", filters)];
-        let (call, limit) = ("docker.events", Duration::from_secs(10));
-        let ask = self.ask(call, Method::GET, "/events", &query, None);
-        let answer = tokio::time::timeout(limit, ask)
-            .await
-            .unwrap_or(Err(DockerError::Timeout { call, limit }))?;
-        Ok(Lines::new(answer.into_body()))
+        let open = async {
+            self.agree().await?;
+            let answer = self.ask(call, Method::GET, "/events", &query, None).await?;
+            Ok(Lines::new(answer.into_body()))
+        };
+        let opened = tokio::time::timeout(limit, open).await;
+        opened.unwrap_or(Err(DockerError::Timeout { call, limit }))
     }
 
     /// Why a stream ended.

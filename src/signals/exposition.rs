@@ -70,6 +70,10 @@ fn raw(text: &str) -> Option<Raw<'_>> {
         None => ("", after),
     };
     let rest = rest.strip_prefix('}').unwrap_or(rest).trim_start();
+    // Enough to tell a page of this format from another text.
+    if !rest.starts_with(|c: char| c.is_ascii_digit() || "+-.NnIi".contains(c)) {
+        return None;
+    }
     if !name.is_empty() {
         let begins_well = !name.starts_with(|c: char| c.is_ascii_digit());
         return begins_well.then_some(Raw { name: name.into(), labels, rest });

@@ -319,4 +319,6 @@ pub async fn ask_once(asked: &Asked, needs: &Needs) -> Answered {
 #[cfg(test)]
 mod asking;
 #[cfg(test)]
+mod oracle;
+#[cfg(test)]
 mod tests;

@@ -38,7 +38,7 @@ impl Ran {
     }
 }
 
-/// Runs `rollbackd` to its end in a directory; killed after 30 seconds.
+/// Runs `rollbackd` to its end in a directory; killed when it does not end.
 pub fn rollbackd(directory: &Path, arguments: &[&str]) -> Ran {
     let out = tempfile::tempfile().unwrap();
     let err = tempfile::tempfile().unwrap();
@@ -51,7 +51,7 @@ pub fn rollbackd(directory: &Path, arguments: &[&str]) -> Ran {
         .stderr(err.try_clone().unwrap())
         .spawn()
         .unwrap();
-    let deadline = Instant::now() + Duration::from_secs(30);
+    let deadline = Instant::now() + super::wait::LIMIT;
     let status = loop {
         if let Some(status) = child.try_wait().unwrap() {
             break status;

@@ -36,15 +36,16 @@ impl Arguments {
             *place = words.next().ok_or_else(|| format!("{} needs a file", word.display()))?.into();
         }
         for (name, path) in [
-            ("--rollbackd", &read.rollbackd),
-            ("--shop", &read.shop),
-            ("--config", &read.config),
-            ("--compose-file", &read.compose_file),
+            ("--rollbackd", &mut read.rollbackd),
+            ("--shop", &mut read.shop),
+            ("--config", &mut read.config),
+            ("--compose-file", &mut read.compose_file),
         ] {
-            if !path.is_file() {
-                let path = path.display();
-                return Err(format!("{name}: there is no file `{path}`: run `make demo`"));
-            }
+            // Absolute: the daemon is started in another directory.
+            let found = path.canonicalize().ok().filter(|path| path.is_file());
+            *path = found.ok_or_else(|| {
+                format!("{name}: there is no file `{}`: run `make demo`", path.display())
+            })?;
         }
         Ok(read)
     }

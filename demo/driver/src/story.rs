@@ -157,9 +157,13 @@ impl Story<'_> {
         }
         let armed = !project.services.is_empty() && project.services.iter().all(|s| s.armed);
         if armed && !told.armed {
+            told.armed = true;
             screen.say(&format!("rollbackd is {}", "armed".green().bold()));
         }
-        told.armed = armed;
+        // Once it acts, what a trigger says is of the past until it is judged.
+        if told.began {
+            return;
+        }
         for service in &project.services {
             for trigger in &service.triggers {
                 let key = format!("{} {}", service.name, trigger.signal);
@@ -189,7 +193,7 @@ impl Story<'_> {
             screen.say(&format!("{}: {}", what.bold(), report::because(incident)));
         }
         for (place, step) in incident.steps.iter().enumerate() {
-            if place >= told.steps_begun && step.began_at.is_some() {
+            if place >= told.steps_begun && step.began_at.is_some() && step.outcome.is_none() {
                 told.steps_begun = place + 1;
                 screen.say(&format!("  {} …", step.name));
             }

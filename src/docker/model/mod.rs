@@ -1,9 +1,9 @@
 //! An engine in memory that behaves as the real one does, for tests that need
 //! a thousand engines or a death at every boundary. Allowed only because one
-//! conformance suite (`tests/engine_conformance.rs`) runs on it and on the real
+//! conformance suite (`tests/engine_conformance/`) runs on it and on the real
 //! engine: what the suite does not promise, do not rely on.
 //!
-//! It is asked the same [`Call`]s and answers with the same documents, statuses
+//! It is asked the same calls and answers with the same documents, statuses
 //! and messages (those of Engine 20.10). Everything happens at once: a
 //! container that ends by itself has ended when its start returns, a health
 //! check has its verdict, a stop never waits. What takes its time on the real

@@ -105,7 +105,8 @@ async fn serve(
         Give::Endless => {
             let head = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n";
             let _ = stream.write_all(head).await;
-            while stream.write_all(b"10\r\nround and round\n\r\n").await.is_ok() {}
+            let chunk = format!("4000\r\n{}\r\n", "round and round\n".repeat(1024));
+            while stream.write_all(chunk.as_bytes()).await.is_ok() {}
         }
         Give::Silence => std::future::pending().await,
     }

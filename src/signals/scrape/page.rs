@@ -3,6 +3,7 @@
 
 use std::{
     borrow::Cow,
+    cmp::Reverse,
     collections::BTreeSet,
     hash::{DefaultHasher, Hash, Hasher},
 };
@@ -15,6 +16,8 @@ use crate::config::settings::Scrape;
 
 /// Most series that are kept of one metric: memory is bounded.
 const MOST_SERIES: usize = 20_000;
+/// Words that say nothing of what a metric counts.
+const COMMON: [&str; 6] = ["http", "total", "seconds", "bucket", "count", ""];
 /// Most names that are remembered to suggest the nearest.
 const MOST_NAMES: usize = 5_000;
 
@@ -101,6 +104,8 @@ struct Candidates<'p> {
     names: Vec<String>,
     /// The best of the names that the page has.
     best: Option<usize>,
+    /// A summary that goes by one of the names.
+    summary: Option<String>,
     /// Its series; one more than allowed when there are too many.
     series: Vec<(Labels<'p>, f64)>,
 }
@@ -113,7 +118,7 @@ struct About<'p> {
 
 impl<'p> Candidates<'p> {
     fn new(names: impl Iterator<Item = String>) -> Self {
-        Self { names: names.collect(), best: None, series: Vec::new() }
+        Self { names: names.collect(), best: None, summary: None, series: Vec::new() }
     }
 
     /// A metric that is declared exists, also when nothing has been counted.
@@ -126,6 +131,10 @@ impl<'p> Candidates<'p> {
             "summary" => candidate.strip_prefix(name) == Some("_count"),
             _ => candidate == name,
         };
+        let bucket = |candidate: &String| candidate.strip_suffix("_bucket") == Some(name);
+        if kind == "summary" && self.names.iter().any(bucket) {
+            self.summary = Some(name.to_owned());
+        }
         if let Some(rank) = self.names.iter().position(|candidate| is(candidate)) {
             self.prefer(rank);
         }
@@ -159,7 +168,13 @@ impl<'p> Candidates<'p> {
     /// The series of the best name, or why there are none.
     fn found(self, about: &About<'_>) -> Result<Found<'p>, String> {
         let Some(best) = self.best else {
-            return Err(not_there(&self.names, about));
+            return Err(match self.summary {
+                Some(name) => format!(
+                    "`{name}` is a summary, whose quantiles cannot be worked out over a window or \
+                     added up: let the app count it as a histogram"
+                ),
+                None => not_there(&self.names, about),
+            });
         };
         let name = self.names.into_iter().nth(best).unwrap_or_default();
         if self.series.len() > MOST_SERIES {
@@ -241,8 +256,8 @@ fn not_there(names: &[String], about: &About<'_>) -> String {
             lines => {
                 let begin = clip(about.text.trim_start(), 40);
                 format!(
-                    "the page is no metrics page: none of its {lines} lines can be read, it \
-                     begins with {begin:?}"
+                    "the page is no metrics page: none of its lines can be read (of {lines}), \
+                     it begins with {begin:?}"
                 )
             }
         };
@@ -261,29 +276,37 @@ fn not_there(names: &[String], about: &About<'_>) -> String {
 
 /// The page's names that share most words with those looked for; nearest first.
 fn nearest<'p>(names: &[String], text: &'p str) -> Vec<Cow<'p, str>> {
+    let histograms = names.iter().any(|name| name.ends_with("_bucket"));
+    let fits = |name: &str| match name.rsplit('_').next() {
+        Some("bucket") => histograms,
+        Some("sum" | "created" | "max") => false,
+        _ => !histograms,
+    };
     let there: BTreeSet<Cow<'p, str>> = exposition::lines(text)
         .filter_map(|line| match line {
-            Line::Sample(raw) => Some(raw.name),
+            Line::Sample(raw) if fits(&raw.name) => Some(raw.name),
             _ => None,
         })
         .take(MOST_NAMES)
         .collect();
-    let words =
-        |name: &str| name.split(['_', ':', '.']).map(str::to_owned).collect::<BTreeSet<_>>();
     let wanted: Vec<_> = names.iter().map(|name| words(name)).collect();
     let shared = |name: &str| {
         let has = words(name);
         let all = wanted.iter().map(|wanted| {
-            let both = wanted.intersection(&has).filter(|word| word.len() > 2).count();
+            let both = wanted.intersection(&has).filter(|word| !COMMON.contains(word)).count();
             // Of two that share as much, the one with less besides is nearer.
-            (both, usize::MAX - wanted.symmetric_difference(&has).count())
+            (both, Reverse(wanted.symmetric_difference(&has).count()))
         });
-        all.max().unwrap_or_default()
+        all.max().filter(|(both, _)| *both > 0)
     };
-    let mut scored: Vec<_> = there.into_iter().map(|name| (shared(&name), name)).collect();
-    scored.retain(|((both, _), _)| *both > 0);
+    let mut scored: Vec<_> =
+        there.iter().filter_map(|name| Some((shared(name)?, name.clone()))).collect();
     scored.sort_by(|(a, first), (b, second)| b.cmp(a).then_with(|| first.cmp(second)));
     scored.into_iter().map(|(_, name)| name).collect()
+}
+
+fn words(name: &str) -> BTreeSet<&str> {
+    name.split(['_', ':', '.']).collect()
 }
 
 #[cfg(test)]
