@@ -30,7 +30,10 @@ use super::{
     scene::{Exchange, Scene, done_for_good, may_run},
     slots::{Slot, slots},
 };
-use crate::{docker::error::DockerError, engine::error::EngineError};
+use crate::{
+    docker::{container::Container, error::DockerError},
+    engine::error::EngineError,
+};
 
 /// What a service shall be again.
 #[derive(Clone, Copy, Debug)]
@@ -166,8 +169,7 @@ impl Compose {
         for container in &exchange.aside {
             // Put back is what was here last, as it was.
             self.records.put(container).await?;
-            let name = names::old(&container.name, errand.incident);
-            self.rename(&container.id, &name, &container.name).await?;
+            self.put_aside(container, &names::old(&container.name, errand.incident)).await?;
         }
         if let (Some(id), Some(replica)) = (&exchange.created, &exchange.replica) {
             self.rename(id, &replica.name, &replica.name).await?;
@@ -175,26 +177,43 @@ impl Compose {
         Ok(())
     }
 
+    /// Takes the name from what ran. Between two runs of its restart policy a
+    /// container's network is away and the engine cannot rename it; it serves
+    /// nobody then, so it is stopped first.
+    async fn put_aside(&self, container: &Container, name: &str) -> Result<(), EngineError> {
+        let refused = match self.docker.rename(&container.id, name).await {
+            Ok(()) => return Ok(()),
+            Err(error) => error,
+        };
+        let unclear = matches!(refused, DockerError::NotFound { .. } | DockerError::Conflict { .. });
+        let now = self.docker.container(container.id.as_str()).await?;
+        if !unclear || now.is_none_or(|now| now.name != container.name) {
+            return Err(refused_rename(refused, &container.name));
+        }
+        self.stop_for_good(container).await?;
+        self.rename(&container.id, name, &container.name).await
+    }
+
     async fn rename(&self, id: &ContainerId, to: &str, whose: &str) -> Result<(), EngineError> {
-        self.docker.rename(id, to).await.map_err(|error| match error {
-            DockerError::Conflict { .. } | DockerError::NotFound { .. } => {
-                EngineError::Meddled { name: whose.to_owned() }
-            }
-            error => error.into(),
-        })
+        self.docker.rename(id, to).await.map_err(|error| refused_rename(error, whose))
     }
 
     /// Stops what was put aside, so that nothing but a put back starts it.
     async fn rest(&self, exchange: &Exchange<'_>) -> Result<(), EngineError> {
         for container in exchange.aside.iter().chain(&exchange.old) {
-            if document::restart_policy(&container.document) != "no" {
-                // An engine that restarts would bring it back beside the other.
-                let never = json!({ "RestartPolicy": { "Name": "no" } });
-                self.docker.update(&container.id, &never).await?;
-            }
-            if may_run(container) {
-                self.docker.stop(&container.id, container.stop_grace()).await?;
-            }
+            self.stop_for_good(container).await?;
+        }
+        Ok(())
+    }
+
+    async fn stop_for_good(&self, container: &Container) -> Result<(), EngineError> {
+        if document::restart_policy(&container.document) != "no" {
+            // An engine that restarts would bring it back beside the other.
+            let never = json!({ "RestartPolicy": { "Name": "no" } });
+            self.docker.update(&container.id, &never).await?;
+        }
+        if may_run(container) {
+            self.docker.stop(&container.id, container.stop_grace()).await?;
         }
         Ok(())
     }
@@ -218,6 +237,15 @@ impl Compose {
             }
             _ => Ok(()),
         }
+    }
+}
+
+fn refused_rename(error: DockerError, whose: &str) -> EngineError {
+    match error {
+        DockerError::Conflict { .. } | DockerError::NotFound { .. } => {
+            EngineError::Meddled { name: whose.to_owned() }
+        }
+        error => error.into(),
     }
 }
 
