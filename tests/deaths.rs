@@ -331,7 +331,10 @@ fn killed_again_and_again_with_several_replicas_it_still_goes_on() {
         while machine.live_and_die(step).is_some() {
             deaths += 1;
             let lived = death::passed().join(", ");
-            assert!(deaths < 200, "it lived: {lived}; a death every {step} boundaries keeps it from its end");
+            assert!(
+                deaths < 200,
+                "it lived: {lived}; a death every {step} boundaries keeps it from its end"
+            );
         }
         finished_once(&machine, 2, &format!("killed {deaths} times, every {step} boundaries"));
     }
