@@ -433,3 +433,114 @@ async fn watching_as_json_is_a_document_a_line() {
         assert_eq!(status["projects"][0]["name"], "shop");
     }
 }
+
+/// A configuration in a directory of its own.
+fn configured(text: &str) -> (tempfile::TempDir, String) {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("rollbackd.toml");
+    std::fs::write(&path, text).unwrap();
+    let path = path.display().to_string();
+    (dir, path)
+}
+
+const BROKEN: &str = "mdoe = \"act\"\n[project.shop]\nbake = \"30 parsecs\"\n";
+
+#[test]
+fn check_draws_every_problem_and_run_tells_the_first() {
+    let (_dir, path) = configured(BROKEN);
+    let said = run(&["--config", &path, "check"]);
+    assert_eq!((said.code, said.out.as_str()), (78, ""));
+    assert!(
+        said.err.contains("did you mean `mode`?") && said.err.contains("30 parsecs"),
+        "{said:?}"
+    );
+    assert!(said.err.contains("rollbackd.toml:3:8"), "{said:?}");
+    let said = run(&["--config", &path, "run"]);
+    assert_eq!((said.code, said.err.lines().count()), (78, 1), "{said:?}");
+    assert!(
+        said.err.contains("rollbackd.toml:1:1: ") && said.err.contains("see `rollbackd check`")
+    );
+}
+
+#[test]
+fn check_as_json_is_every_problem_with_its_place() {
+    let (_dir, path) = configured(BROKEN);
+    let said = run(&["--config", &path, "--json", "check"]);
+    assert_eq!(said.code, 78);
+    let problems = said.json()["problems"].as_array().unwrap().clone();
+    let bake = problems.iter().find(|problem| problem["line"] == 3).unwrap();
+    assert_eq!((&bake["severity"], &bake["column"]), (&"error".into(), &8.into()));
+    for field in ["message", "hint", "file"] {
+        assert!(bake[field].is_string(), "{field} of {bake}");
+    }
+}
+
+#[test]
+fn check_is_0_with_warnings_only() {
+    let (_dir, path) = configured("[project.shop]\n");
+    let said = run(&["--config", &path, "check"]);
+    assert_eq!(said.code, 0, "{said:?}");
+    assert!(said.err.contains("warning:") && said.out.contains("is good: 1 project"), "{said:?}");
+    let said = run(&["--config", &path, "--json", "check"]);
+    assert_eq!((said.code, &said.json()["problems"][0]["severity"]), (0, &"warning".into()));
+}
+
+/// Answers requests with 200 until the test ends; its address.
+fn shop_door() -> std::net::SocketAddr {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let mut head = [0; 4096];
+            let _ = std::io::Read::read(&mut stream, &mut head);
+            let answer = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+            let _ = std::io::Write::write_all(&mut stream, answer);
+        }
+    });
+    address
+}
+
+#[test]
+fn check_live_asks_everybody_once_and_fails_for_those_who_do_not_answer() {
+    let text = format!(
+        r#"
+[docker]
+host = "unix:///nowhere/docker.sock"
+compose = "/bin/echo"
+[email]
+server = "smtp://127.0.0.1:9"
+from = "a@example.com"
+to = ["b@example.com"]
+[source.door]
+kind = "probe"
+url = "http://{}/"
+[project.shop]
+health = false
+[[project.shop.trigger]]
+service = "backend"
+signal = "availability"
+source = "door"
+below = "99%"
+for = "1m"
+"#,
+        shop_door()
+    );
+    let (_dir, path) = configured(&text);
+    let said = run(&["--config", &path, "--json", "check", "--live"]);
+    assert_eq!(said.code, 1, "{said:?}");
+    let document = said.json();
+    let went: Vec<_> = document["live"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|asked| (asked["what"].as_str().unwrap(), asked["went"].as_str().unwrap()))
+        .collect();
+    let expected = [
+        ("engine", "failed"),
+        ("compose", "ok"),
+        ("shop/backend availability", "ok"),
+        ("mail", "failed"),
+    ];
+    assert_eq!(went, expected, "{document:#}");
+}

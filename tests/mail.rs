@@ -440,12 +440,14 @@ async fn the_drain_tells_of_each_notice_and_ends_when_it_is_told_to() {
     let server = SmtpServer::start(Options::default());
     let email = email(server.port(), &["ops@example.com"]);
     let room = Room::new();
-    let (notices, incoming) = mpsc::channel(8);
+    let (notices, mut incoming) = mpsc::channel(8);
     let stop = CancellationToken::new();
     let mailer = Mailer::new(&email).unwrap();
     let head = letterhead(&room.clock);
-    let draining =
-        tokio::spawn(drain(room.store.clone(), Some(mailer), head, incoming, stop.clone()));
+    let draining = {
+        let (store, stop) = (room.store.clone(), stop.clone());
+        tokio::spawn(async move { drain(store, Some(mailer), head, &mut incoming, stop).await })
+    };
     for news in [began(), News::PauseEnded] {
         notices.send(room.commit(news).await).await.unwrap();
         assert_eq!(server.mail().to, ["ops@example.com"]);

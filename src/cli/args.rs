@@ -62,6 +62,12 @@ pub(super) enum Color {
 pub(super) enum Command {
     /// The daemon, in the foreground
     Run,
+    /// Every problem of the configuration, each with its place and a hint
+    Check {
+        /// Also ask each source, the engine, Compose and the mail server once
+        #[arg(long)]
+        live: bool,
+    },
     /// What runs, since when, whether it is armed, and each signal against its threshold
     Status {
         /// Draw it again every second
@@ -278,7 +284,7 @@ mod tests {
             .map(|command| command.get_name().to_owned())
             .collect();
         names.sort();
-        let built = "forward history pause resume revisions rollback run status test-notify";
+        let built = "check forward history pause resume revisions rollback run status test-notify";
         assert_eq!(names.join(" "), built);
     }
 }

@@ -14,11 +14,13 @@ use crate::cli::{
 
 mod args;
 mod ask;
+mod check;
 mod client;
 mod exit;
 mod follow;
 mod forward;
 mod history;
+mod live;
 mod out;
 mod pause;
 mod revisions;
@@ -50,6 +52,7 @@ fn dispatch(arguments: Arguments, out: &Out) -> Result<Exit, Failure> {
     let client = || Client::new(socket::of(&global));
     match arguments.command {
         Command::Run => run::run(&global),
+        Command::Check { live } => wait(check::check(&global, live, out)),
         Command::Status { watch: true, .. } => wait(status::watch(&client(), out)),
         Command::Status { check, .. } => wait(status::once(&client(), check, out)),
         Command::Revisions { project } => {

@@ -1,12 +1,14 @@
 //! How a trigger's number is got: which source it names, whether that can give
 //! the signal, and the query.
 
+use std::ops::Range;
+
 use rollbackd_core::signal::Signal;
 
 use super::{
     nearest::nearest,
     promql,
-    reader::Table,
+    reader::{Got, Table},
     settings::{Page, Probe, Source},
     source::{Kind, Sources},
     values::{self, Value, Wrong},
@@ -28,50 +30,70 @@ pub(super) fn source<'s>(
     sources: &'s Sources,
 ) -> Option<From<'s>> {
     let read = table.read("source", values::text("prom"));
-    let place = read.span();
-    let docker = |name: String| From { name, kind: Kind::Docker, source: None };
-    let from = match (read.maybe()?, signal) {
-        (None, None) => return None,
-        (None, Some(signal)) if Kind::Docker.gives(signal) && table.value("query").is_none() => {
-            return Some(docker("docker".into()));
-        }
-        (None, Some(signal)) => {
-            table.lacks("source", &which(signal, sources));
-            return None;
-        }
-        (Some(name), _) if name == "docker" => docker(name),
-        (Some(name), _) => {
-            let place = place.clone().unwrap_or_default();
-            let Some(defined) = sources.get(&name) else {
-                let known = sources.keys().map(String::as_str);
-                let hint = match nearest(&name, known) {
-                    Some(near) => format!("did you mean \"{near}\"?"),
-                    None => format!("define it: a table [source.{name}] with its `kind` and `url`"),
-                };
-                let message = format!("there is no source called {}", values::quoted(&name));
-                table.findings.absent(place, message, hint);
-                return None;
-            };
-            defined.used.set(true);
-            From { name, kind: defined.kind?, source: defined.source.as_ref() }
-        }
+    let place = read.span().unwrap_or_else(|| table.place.clone());
+    let from = match read {
+        Got::Good(name, _) => find(table, name, place.clone(), sources),
+        Got::Absent => unnamed(table, signal, sources),
+        Got::Wrong => None,
     };
-    let signal = signal?;
+    if from.is_none() {
+        sources.unsure.set(true);
+    }
+    let (from, signal) = (from?, signal?);
     if from.kind.gives(signal) {
         return Some(from);
     }
-    let message = format!(
-        "this trigger can never fire: a {} source cannot give `{signal}`",
-        from.kind.word()
+    let kind = from.kind.word();
+    let message = format!("this trigger can never fire: a {kind} source cannot give `{signal}`");
+    table.findings.error(place, message, which(signal, sources));
+    None
+}
+
+const fn docker<'s>(name: String) -> From<'s> {
+    From { name, kind: Kind::Docker, source: None }
+}
+
+fn find<'s>(
+    table: &Table<'_>,
+    name: String,
+    place: Range<usize>,
+    sources: &'s Sources,
+) -> Option<From<'s>> {
+    if name == "docker" {
+        return Some(docker(name));
+    }
+    if let Some(defined) = sources.defined.get(&name) {
+        defined.used.set(true);
+        return Some(From { name, kind: defined.kind?, source: defined.source.as_ref() });
+    }
+    let hint = match nearest(&name, sources.defined.keys().map(String::as_str)) {
+        Some(near) => format!("did you mean \"{near}\"?"),
+        None => format!("define it: a table [source.{name}] with its `kind` and `url`"),
+    };
+    table.findings.absent(
+        place,
+        format!("there is no source called {}", values::quoted(&name)),
+        hint,
     );
-    table.findings.error(place.unwrap_or_default(), message, which(signal, sources));
+    None
+}
+
+/// A trigger without `source`: the engine, for what only that knows.
+fn unnamed<'s>(table: &Table<'_>, signal: Option<&Signal>, sources: &Sources) -> Option<From<'s>> {
+    let signal = signal?;
+    if Kind::Docker.gives(signal) && table.value("query").is_none() {
+        return Some(docker("docker".into()));
+    }
+    table.lacks("source", &which(signal, sources));
     None
 }
 
 /// Which sources can give a signal, those of this file first.
 fn which(signal: &Signal, sources: &Sources) -> String {
-    let able =
-        sources.iter().filter(|(_, source)| source.kind.is_some_and(|kind| kind.gives(signal)));
+    let able = sources
+        .defined
+        .iter()
+        .filter(|(_, source)| source.kind.is_some_and(|kind| kind.gives(signal)));
     let mut named: Vec<String> = able.map(|(name, _)| format!("\"{name}\"")).collect();
     if Kind::Docker.gives(signal) {
         named.push("\"docker\"".into());
@@ -90,8 +112,9 @@ fn which(signal: &Signal, sources: &Sources) -> String {
     }
 }
 
-/// Reads `query`: there for a Prometheus server, and for nothing else.
-pub(super) fn query(table: &Table<'_>, kind: Kind) -> Option<Option<String>> {
+/// Reads `query`: there for a Prometheus server, and for nothing else. `kind` is
+/// `None` where the source is wrong.
+pub(super) fn query(table: &Table<'_>, kind: Option<Kind>) -> Option<Option<String>> {
     let selects = table.value("select").is_some();
     if let Some(value) = table.value("select") {
         let hint = "write the whole `query`";
@@ -106,14 +129,14 @@ pub(super) fn query(table: &Table<'_>, kind: Kind) -> Option<Option<String>> {
             );
         }
     }
-    if kind != Kind::Prometheus {
+    if let Some(kind) = kind.filter(|kind| *kind != Kind::Prometheus) {
         let Some(place) = table.key_place("query") else { return Some(None) };
         let message = format!("a {} source has no use for a `query`", kind.word());
         table.findings.error(place, message, "remove it, or name a source of the kind prometheus");
         return None;
     }
     let read = table.read("query", promql_text);
-    if read.is_absent() && !selects {
+    if read.is_absent() && !selects && kind.is_some() {
         table.lacks(
             "query",
             "write PromQL that gives one number: `query = 'sum(rate(http_requests_total[1m]))'`",
@@ -136,7 +159,7 @@ fn promql_text(value: &Value<'_>) -> Result<String, Wrong> {
     }
 }
 
-fn warn_of_empty(table: &Table<'_>, place: std::ops::Range<usize>) {
+fn warn_of_empty(table: &Table<'_>, place: Range<usize>) {
     let Some(Ok(text)) = table.value("query").map(|value| promql_text(&value)) else { return };
     let Ok(query) = promql::Query::read(&text) else { return };
     let Some(numerator) = query.goes_empty() else { return };

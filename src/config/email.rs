@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use super::{
+    addresses,
     reader::Table,
     settings::{Email, MailSecurity, Secret},
     values::{self, Value, Wrong},
@@ -19,12 +20,13 @@ pub(super) fn read(table: &Table<'_>, dir: &Path) -> Option<Email> {
     if server.is_absent() {
         table.lacks("server", "write `server = \"smtp://127.0.0.1:25\"`");
     }
-    let password = table.read("password_file", values::path("/etc/rollbackd/smtp-password", dir));
+    let password =
+        table.read("password_file", addresses::path("/etc/rollbackd/smtp-password", dir));
     let password_place = password.span();
-    let from = table.need("from", values::mailbox, "write `from = \"rollbackd@example.com\"`");
-    let to = values::some(values::list(values::mailbox), "[\"ops@example.com\"]");
+    let from = table.need("from", addresses::mailbox, "write `from = \"rollbackd@example.com\"`");
+    let to = values::some(values::list(addresses::mailbox), "[\"ops@example.com\"]");
     let to = table.need("to", to, "write `to = [\"ops@example.com\"]`");
-    let ca_file = table.read("ca_file", values::path("/etc/rollbackd/ca.pem", dir)).maybe();
+    let ca_file = table.read("ca_file", addresses::path("/etc/rollbackd/ca.pem", dir)).maybe();
     let (server, file) = (server.maybe()??, password.maybe()?);
     match (&server.user, password_place) {
         (None, Some(place)) => {

@@ -7,6 +7,7 @@ use std::time::Duration;
 use toml::de::DeValue;
 
 use super::{
+    addresses,
     reader::Table,
     schema,
     values::{self, Value, Wrong, quoted},
@@ -23,7 +24,11 @@ pub(super) fn webhooks(top: &Table<'_>) {
         let Some(table) = top.table_of(value, format!("[webhook.{name}]"), schema::WEBHOOK) else {
             continue;
         };
-        let url = table.read("url", values::url("https://chat.example.com/hook"));
+        // Who knows a chat's URL may write there.
+        if let Some(value) = table.value("url") {
+            table.findings.secret(value.span);
+        }
+        let url = table.read("url", addresses::url("https://chat.example.com/hook"));
         let file = table.read("url_file", values::text("/etc/rollbackd/chat-url"));
         let hint = "write `url_file = \"/etc/rollbackd/chat-url\"`, or `url`";
         match (url.span(), file.is_absent()) {
@@ -109,7 +114,7 @@ fn step_shape(step: &Table<'_>) {
     if let Some(http) = step.table("http", schema::HTTP) {
         http.need(
             "url",
-            values::url("http://127.0.0.1:4242/flags"),
+            addresses::url("http://127.0.0.1:4242/flags"),
             "write `url = \"http://127.0.0.1:4242/flags\"`",
         );
         http.read("method", method);

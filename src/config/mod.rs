@@ -4,6 +4,7 @@
 //! The document is walked from the top (`top`), a file for each kind of table;
 //! `reader` and `values` read what they ask for and tell what is wrong.
 
+mod addresses;
 mod ask;
 mod email;
 mod later;
@@ -18,6 +19,8 @@ mod schema;
 pub mod settings;
 mod source;
 mod syntax;
+#[cfg(test)]
+mod tests;
 mod threshold;
 mod timing;
 mod top;

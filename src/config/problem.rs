@@ -2,7 +2,7 @@
 //! they are drawn for people. Whoever finds one tells the [`Findings`].
 
 use std::{
-    cell::RefCell,
+    cell::{Cell, RefCell},
     fmt,
     ops::Range,
     path::{Path, PathBuf},
@@ -103,16 +103,17 @@ pub(super) struct Findings<'a> {
     file: PathBuf,
     text: &'a str,
     /// The text is no TOML: what seems to be absent may only be unreadable.
-    broken: bool,
+    broken: Cell<bool>,
     found: RefCell<Vec<Problem>>,
     secrets: RefCell<Vec<Range<usize>>>,
+    unreadable: RefCell<Vec<Range<usize>>>,
 }
 
 impl<'a> Findings<'a> {
     /// Nothing is found yet.
     pub(super) fn new(file: &Path, text: &'a str, broken: bool) -> Self {
-        let (found, secrets) = (RefCell::default(), RefCell::default());
-        Self { file: file.to_owned(), text, broken, found, secrets }
+        let (found, secrets, unreadable) = Default::default();
+        Self { file: file.to_owned(), text, broken: Cell::new(broken), found, secrets, unreadable }
     }
 
     /// The file's text.
@@ -121,8 +122,13 @@ impl<'a> Findings<'a> {
     }
 
     /// Does not the whole text reach the reader?
-    pub(super) const fn is_broken(&self) -> bool {
-        self.broken
+    pub(super) fn is_broken(&self) -> bool {
+        self.broken.get()
+    }
+
+    /// A whole table is not read because of its misspelt name.
+    pub(super) fn overlook(&self) {
+        self.broken.set(true);
     }
 
     /// Something makes the configuration unusable.
@@ -152,9 +158,26 @@ impl<'a> Findings<'a> {
         message: impl Into<String>,
         hint: impl Into<String>,
     ) {
-        if !self.broken {
+        if !self.is_broken() {
             self.error(span, message, hint);
         }
+    }
+
+    /// A place is no TOML: what else is found in its line, or in `through`, only
+    /// follows from that.
+    pub(super) fn no_toml(
+        &self,
+        span: Range<usize>,
+        through: Range<usize>,
+        message: impl Into<String>,
+        hint: impl Into<String>,
+    ) {
+        self.error(span, message, hint);
+        let through = within(&through, self.text);
+        let start = self.text[..through.start].rfind('\n').map_or(0, |newline| newline + 1);
+        let end =
+            self.text[through.end..].find('\n').map_or(self.text.len(), |at| through.end + at);
+        self.unreadable.borrow_mut().push(start..end);
     }
 
     /// What lies here is secret, and is never shown.
@@ -177,6 +200,14 @@ impl<'a> Findings<'a> {
 
     fn push(&self, severity: Severity, span: Range<usize>, message: String, hint: String) {
         let span = within(&span, self.text);
+        if self
+            .unreadable
+            .borrow()
+            .iter()
+            .any(|range| (range.start..=range.end).contains(&span.start))
+        {
+            return;
+        }
         let (line, column) = place(self.text, span.start);
         let file = self.file.clone();
         let problem = Problem { severity, message, hint, file, line, column, span };

@@ -72,7 +72,7 @@ fn read(table: &Table<'_>, name: &str, mode: Option<Mode>, sources: &Sources) ->
     let health = health(table);
     let title = format!("[[project.{name}.trigger]]");
     let triggers = table.tables("trigger", &title, schema::TRIGGER);
-    if triggers.is_empty() && table.value("trigger").is_none() {
+    if triggers.is_empty() && !table.findings.is_broken() {
         let message =
             format!("the project `{name}` has no trigger: nothing is watched, nothing goes back");
         table.findings.warn(table.place.clone(), message, format!("add one: {title}"));

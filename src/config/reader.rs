@@ -67,6 +67,8 @@ pub(super) struct Table<'a> {
     /// How it is headed: `[source.prom]`.
     pub(super) title: String,
     table: &'a DeTable<'a>,
+    /// The keys that its unknown keys were probably meant to be.
+    meant: Vec<&'static str>,
 }
 
 impl<'a> Table<'a> {
@@ -78,7 +80,7 @@ impl<'a> Table<'a> {
         title: impl Into<String>,
         shape: Shape,
     ) -> Self {
-        let table = Self::silent(findings, table, place, title);
+        let mut table = Self::silent(findings, table, place, title);
         table.tell_unknown(shape);
         table
     }
@@ -90,7 +92,7 @@ impl<'a> Table<'a> {
         place: Range<usize>,
         title: impl Into<String>,
     ) -> Self {
-        Self { findings, place, title: title.into(), table }
+        Self { findings, place, title: title.into(), table, meant: Vec::new() }
     }
 
     /// Opens a table whose keys are names of the user's own.
@@ -133,7 +135,11 @@ impl<'a> Table<'a> {
             return Some(Self::open(self.findings, table, value.span, title, shape));
         }
         let message = format!("`{}` takes a table, not {}", value.key, value.kind());
-        self.findings.error(value.span, message, format!("its keys are {}", listed(shape.keys)));
+        let hint = match title.starts_with('[') {
+            true => format!("head it with {title}"),
+            false => format!("its keys are {}", listed(shape.keys)),
+        };
+        self.findings.error(value.span, message, hint);
         None
     }
 
@@ -203,8 +209,12 @@ impl<'a> Table<'a> {
         }
     }
 
-    /// Tells that a key is missing, at the table's header.
+    /// Tells that a key is missing, at the table's header; not where it is there
+    /// and misspelt, which was told.
     pub(super) fn lacks(&self, key: &str, hint: &str) {
+        if self.meant.contains(&key) {
+            return;
+        }
         self.findings.absent(self.place.clone(), format!("{} has no `{key}`", self.title), hint);
     }
 
@@ -215,7 +225,7 @@ impl<'a> Table<'a> {
         true
     }
 
-    fn tell_unknown(&self, shape: Shape) {
+    fn tell_unknown(&mut self, shape: Shape) {
         for (key, item) in self.table {
             let name: &str = key.get_ref();
             // What the TOML parser itself has complained about has no name.
@@ -223,13 +233,19 @@ impl<'a> Table<'a> {
             if shape.keys.contains(&name) || unreadable {
                 continue;
             }
-            let (message, hint) = if mask::is_secret(name) {
+            if mask::is_secret(name) {
+                let (message, hint) = secret(name, shape);
                 self.findings.secret(item.span());
-                secret(name, shape)
-            } else {
-                (format!("`{name}` is no key of {}", self.title), meant(name, shape))
-            };
-            self.findings.error(key.span(), message, hint);
+                self.findings.error(key.span(), message, hint);
+                continue;
+            }
+            let message = format!("`{name}` is no key of {}", self.title);
+            let meant = meant(name, shape);
+            self.findings.error(key.span(), message, advice(name, meant, shape));
+            self.meant.extend(meant);
+            if meant.is_some_and(|key| matches!(key, "source" | "project" | "trigger")) {
+                self.findings.overlook();
+            }
         }
     }
 }
@@ -263,16 +279,17 @@ fn secret(name: &str, shape: Shape) -> (String, String) {
 }
 
 /// What an unknown key was probably meant to be.
-fn meant(name: &str, shape: Shape) -> String {
-    let keys = shape.keys.iter().copied();
+fn meant(name: &str, shape: Shape) -> Option<&'static str> {
     let lower = name.to_lowercase();
     let alias =
-        schema::ALIASES.iter().find(|(theirs, ours)| *theirs == lower && shape.keys.contains(ours));
-    if let Some((_, ours)) = alias {
-        return format!("here it is called `{ours}`");
-    }
-    if let Some(known) = nearest(name, keys) {
-        return format!("did you mean `{known}`?");
+        |(theirs, ours): &&(&str, &'static str)| *theirs == lower && shape.keys.contains(ours);
+    let alias = schema::ALIASES.iter().find(alias).map(|(_, ours)| *ours);
+    alias.or_else(|| nearest(name, shape.keys.iter().copied()))
+}
+
+fn advice(name: &str, meant: Option<&str>, shape: Shape) -> String {
+    if let Some(key) = meant {
+        return format!("did you mean `{key}`?");
     }
     if let Some(home) = schema::ALL.iter().find(|other| other.keys.contains(&name)) {
         return format!("`{name}` is a key of {}", home.title);

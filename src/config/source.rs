@@ -7,6 +7,7 @@ use rollbackd_core::signal::Signal;
 use url::Url;
 
 use super::{
+    addresses,
     problem::Findings,
     reader::{Got, Table},
     schema,
@@ -84,12 +85,18 @@ pub(super) struct Defined {
     pub(super) used: Cell<bool>,
 }
 
-/// The sources by name.
-pub(super) type Sources = BTreeMap<String, Defined>;
+/// The sources of the file.
+#[derive(Default)]
+pub(super) struct Sources {
+    /// By name.
+    pub(super) defined: BTreeMap<String, Defined>,
+    /// A trigger names one that nobody knows: perhaps one that seems unused.
+    pub(super) unsure: Cell<bool>,
+}
 
 /// Reads every `[source.NAME]`.
 pub(super) fn read(top: &Table<'_>, dir: &Path) -> Sources {
-    let mut sources = Sources::new();
+    let mut sources = Sources::default();
     for (name, place, value) in top.named("source", "[source.prom]") {
         if name == "docker" {
             let hint =
@@ -99,14 +106,19 @@ pub(super) fn read(top: &Table<'_>, dir: &Path) -> Sources {
         }
         let place = value.span.clone();
         let (kind, source) = read_one(top.findings, name, &value, dir);
-        sources.insert(name.to_owned(), Defined { place, kind, source, used: Cell::new(false) });
+        sources
+            .defined
+            .insert(name.to_owned(), Defined { place, kind, source, used: Cell::new(false) });
     }
     sources
 }
 
 /// Tells which sources no trigger names.
 pub(super) fn tell_unused(sources: &Sources, findings: &Findings<'_>) {
-    let unused = sources.iter().filter(|(_, source)| !source.used.get() && !findings.is_broken());
+    if sources.unsure.get() || findings.is_broken() {
+        return;
+    }
+    let unused = sources.defined.iter().filter(|(_, source)| !source.used.get());
     for (name, source) in unused {
         let hint = format!("name it in a trigger, `source = \"{name}\"`, or remove it");
         findings.warn(source.place.clone(), format!("no trigger uses the source `{name}`"), hint);
@@ -128,12 +140,15 @@ fn read_one(
     let open = |shape| Table::open(findings, table, value.span.clone(), title.clone(), shape);
     let kinds =
         [("prometheus", Kind::Prometheus), ("scrape", Kind::Scrape), ("probe", Kind::Probe)];
-    // Opened first with every key of every kind: without its kind, none is wrong.
-    let every = schema::Shape { title: "[source.NAME]", keys: schema::SOURCE_KEYS };
     let hint = "write `kind = \"prometheus\"`, `\"scrape\"` (an app's own metrics page) or `\"probe\"` (HTTP requests)";
-    let peek = Table::silent(findings, table, value.span.clone(), title.clone());
-    let Some(kind) = peek.need("kind", values::word(&kinds), hint) else {
-        open(every);
+    // Without its kind, no key of any kind is wrong.
+    let any = schema::Shape { title: "[source.NAME]", keys: schema::SOURCE_KEYS };
+    let known = Table::silent(findings, table, value.span.clone(), title.clone());
+    let Some(kind) = known.read("kind", values::word(&kinds)).maybe().flatten() else {
+        let table = open(any);
+        if known.value("kind").is_none() {
+            table.lacks("kind", hint);
+        }
         return (None, None);
     };
     let source = match kind {
@@ -148,7 +163,7 @@ fn read_one(
 fn prometheus(table: &Table<'_>, dir: &Path) -> Option<Prometheus> {
     let url = table.need(
         "url",
-        values::url("http://127.0.0.1:9090"),
+        addresses::url("http://127.0.0.1:9090"),
         "write `url = \"http://127.0.0.1:9090\"`",
     );
     let timeout = timeout(table, Duration::from_secs(10));
@@ -183,7 +198,7 @@ fn scrape(table: &Table<'_>, dir: &Path) -> Option<Scrape> {
 
 /// Where a page is: `service`, `port` and `path`, or `url`.
 fn page(table: &Table<'_>) -> Option<Page> {
-    let url = table.read("url", values::url("http://127.0.0.1:3000/metrics"));
+    let url = table.read("url", addresses::url("http://127.0.0.1:3000/metrics"));
     let service = table.read("service", values::service);
     let port = table.read("port", values::count(1..=65_535));
     let path = table.read("path", http_path);
@@ -218,7 +233,7 @@ fn page(table: &Table<'_>) -> Option<Page> {
 fn probe(table: &Table<'_>, dir: &Path) -> Option<Probe> {
     let url = table.need(
         "url",
-        values::url("http://127.0.0.1:3000/health"),
+        addresses::url("http://127.0.0.1:3000/health"),
         "write `url = \"http://127.0.0.1:3000/health\"`",
     );
     let codes = values::some(values::list(values::count(100..=599)), "[200]");
@@ -243,7 +258,7 @@ fn timeout(table: &Table<'_>, default: Duration) -> Option<Duration> {
 
 /// `bearer_token_file`, `user` with `password_file`, `ca_file`.
 fn auth(table: &Table<'_>, dir: &Path) -> Option<HttpAuth> {
-    let file = |key, example| table.read(key, values::path(example, dir));
+    let file = |key, example| table.read(key, addresses::path(example, dir));
     let token = file("bearer_token_file", "/etc/rollbackd/token");
     let password = file("password_file", "/etc/rollbackd/password");
     let ca_file = file("ca_file", "/etc/rollbackd/ca.pem");

@@ -4,71 +4,64 @@
 
 use std::ops::Range;
 
-use toml::de::{DeTable, DeValue, Error};
+use toml::{
+    Spanned,
+    de::{DeTable, DeValue, Error},
+};
 
 use super::problem::Findings;
 
 /// Tells the complaints.
 pub(super) fn tell(errors: &[Error], document: &DeTable<'_>, findings: &Findings<'_>) {
     let text = findings.text();
-    let at = |error: &Error| error.span().unwrap_or(0..0);
-    let mut unclosed: Vec<(Range<usize>, &Error)> = Vec::new();
-    for error in errors.iter().filter(|error| error.message().contains("unclosed")) {
-        let mut opened = Vec::new();
-        open_values(document, at(error).end, text, &mut opened);
-        if let Some(outermost) = opened.into_iter().min_by_key(|range| range.start) {
-            unclosed.push((outermost, error));
-        }
-    }
-    unclosed.sort_by_key(|(range, _)| range.start);
-    unclosed.dedup_by(|later, first| first.0.end >= later.0.start);
-    for (range, error) in &unclosed {
-        let what = if error.message().contains("array") { ("list", "]") } else { ("table", "}") };
-        let message = format!("this {} is never closed", what.0);
-        findings.error(range.start..range.start + 1, message, format!("end it with `{}`", what.1));
-    }
-    let mut lines: Vec<usize> = Vec::new();
-    let mut others: Vec<&Error> = errors.iter().collect();
-    others.sort_by_key(|error| at(error).start);
-    for error in others {
-        let (span, line) = (at(error), findings.line(&at(error)));
-        let swallowed =
-            unclosed.iter().any(|(range, _)| (range.start..=range.end).contains(&span.start));
-        if !swallowed && !lines.contains(&line) {
-            lines.push(line);
-            let (message, hint) = say(error.message(), text.get(span.clone()).unwrap_or_default());
-            findings.error(span, message, hint);
+    let mut inline = Vec::new();
+    inline_values(document, text, &mut inline);
+    let mut errors: Vec<(Range<usize>, &str)> =
+        errors.iter().map(|error| (error.span().unwrap_or(0..0), error.message())).collect();
+    errors.sort_by_key(|(span, _)| span.start);
+    for (span, said) in errors {
+        let around = |value: &&Range<usize>| value.start < span.start && span.start <= value.end;
+        let around = inline.iter().filter(around).min_by_key(|value| value.start);
+        let (message, hint) = say(said, text.get(span.clone()).unwrap_or_default());
+        let Some(value) = around else {
+            findings.no_toml(span.clone(), span, message, hint);
+            continue;
+        };
+        // What follows within the same brackets may only follow from this.
+        let (what, close) =
+            if text[value.clone()].starts_with('{') { ("table", '}') } else { ("list", ']') };
+        if text[value.clone()].trim_end().ends_with(close) && !said.starts_with("unclosed") {
+            findings.no_toml(span.clone(), span.start..value.end, message, hint);
+        } else {
+            let (message, hint) =
+                (format!("this {what} is never closed"), format!("end it with `{close}`"));
+            findings.no_toml(value.start..value.start + 1, value.clone(), message, hint);
         }
     }
 }
 
-/// The inline tables and lists that end exactly here.
-fn open_values(table: &DeTable<'_>, end: usize, text: &str, found: &mut Vec<Range<usize>>) {
-    for item in table.iter().map(|(_, item)| item) {
-        open_value(item, end, text, found);
-    }
+/// Where the inline tables and lists of a document lie.
+fn inline_values(table: &DeTable<'_>, text: &str, found: &mut Vec<Range<usize>>) {
+    table.iter().for_each(|(_, item)| inline_value(item, text, found));
 }
 
-fn open_value(
-    item: &toml::Spanned<DeValue<'_>>,
-    end: usize,
-    text: &str,
-    found: &mut Vec<Range<usize>>,
-) {
+fn inline_value(item: &Spanned<DeValue<'_>>, text: &str, found: &mut Vec<Range<usize>>) {
     let span = item.span();
-    let opens = text.get(span.clone()).is_some_and(|text| text.starts_with(['{', '[']));
+    let bracket = text.get(span.clone()).and_then(|text| text.chars().next());
     match item.get_ref() {
         DeValue::Table(inner) => {
-            if opens && span.end == end {
+            if bracket == Some('{') {
                 found.push(span);
             }
-            open_values(inner, end, text, found);
+            inline_values(inner, text, found);
         }
         DeValue::Array(items) => {
-            if opens && span.end == end {
+            // The header of an array of tables begins with a bracket as well.
+            let of_tables = items.first().is_some_and(|first| first.span() == span);
+            if bracket == Some('[') && !of_tables {
                 found.push(span);
             }
-            items.iter().for_each(|item| open_value(item, end, text, found));
+            items.iter().for_each(|item| inline_value(item, text, found));
         }
         _ => {}
     }

@@ -28,14 +28,15 @@ pub(super) struct Timing {
     pub(super) max_gap: Duration,
 }
 
-/// Reads `for`, `share`, `every`, `window` and `max_gap`.
+/// Reads `for`, `share`, `every`, `window` and `max_gap`; `signal` is `None`
+/// where that is wrong.
 pub(super) fn read(
     table: &Table<'_>,
-    signal: &Signal,
+    signal: Option<&Signal>,
     kind: Option<Kind>,
     rules: &Rules,
 ) -> Option<Timing> {
-    let health = *signal == Signal::Health;
+    let health = signal == Some(&Signal::Health);
     let every = table.read(
         "every",
         values::duration("15s", Duration::from_millis(100)..=Duration::from_secs(3600)),
@@ -44,7 +45,7 @@ pub(super) fn read(
     let share = table.read("share", sample_share);
     let window = table.read("window", values::duration("1m", Duration::from_millis(1)..=WEEK));
     let gap = rules::max_gap(table);
-    if held.is_absent() && !health {
+    if held.is_absent() && signal.is_some() && !health {
         table.lacks(
             "for",
             "say for how long: `for = \"5m\"`, or `\"0s\"` to fire at the first sample",
@@ -64,6 +65,7 @@ pub(super) fn read(
         other => other.maybe(),
     };
     let (every, held, share, window, gap) = (every?, held?, share?, window?, gap?);
+    signal?;
     let gap = gap.unwrap_or(every * 3);
     if health {
         return Some(Timing {
@@ -201,12 +203,12 @@ impl Fit {
     fn window_too_short(&self) -> Option<Told> {
         let (place, window) = (self.places.window.clone()?, self.window?);
         (window < self.every * 2).then(|| {
-            let every = shown(self.every);
+            let least = shown(self.every * 2);
             let message = format!(
-                "`window` is {}, less than 2 × `every` ({every}): too few samples would be in it",
+                "`window` is {}, less than 2 × `every` ({least}): too few samples would be in it",
                 shown(window)
             );
-            (place, message, format!("write {} or more, or ask more often", shown(self.every * 2)))
+            (place, message, format!("write {least} or more, or ask more often"))
         })
     }
 }

@@ -6,7 +6,7 @@ use toml::de::DeTable;
 use url::Url;
 
 use super::{
-    email, later,
+    addresses, email, later,
     problem::Findings,
     project,
     reader::Table,
@@ -25,7 +25,7 @@ pub(super) fn read<'a>(
 ) -> Option<Config> {
     let top = Table::open(findings, document, 0..0, "the top level", schema::TOP);
     let state_dir = top
-        .read("state_dir", values::path("/var/lib/rollbackd", dir))
+        .read("state_dir", addresses::path("/var/lib/rollbackd", dir))
         .or("/var/lib/rollbackd".into());
     let mode = top.read("mode", values::word(&project::MODES)).or(project::MODES[0].1);
     let api = api(&top, dir);
@@ -48,7 +48,7 @@ pub(super) fn read<'a>(
         api: api?,
         docker: docker?,
         email: email?,
-        sources: sources.into_iter().map(named).collect::<Option<_>>()?,
+        sources: sources.defined.into_iter().map(named).collect::<Option<_>>()?,
         projects: projects.into_iter().collect::<Option<_>>()?,
     })
 }
@@ -59,9 +59,10 @@ fn api(top: &Table<'_>, dir: &Path) -> Option<Api> {
         return Some(default);
     }
     let table = top.table("api", schema::API)?;
-    let socket =
-        table.read("socket", values::path("/run/rollbackd/rollbackd.sock", dir)).or(default.socket);
-    let listen = table.read("listen", values::socket_address).maybe();
+    let socket = table
+        .read("socket", addresses::path("/run/rollbackd/rollbackd.sock", dir))
+        .or(default.socket);
+    let listen = table.read("listen", addresses::socket_address).maybe();
     Some(Api { socket: socket?, listen: listen? })
 }
 

@@ -60,25 +60,25 @@ pub(super) fn read(table: &Table<'_>, project: &Rules, sources: &Sources) -> Opt
         table.need("service", values::service, "say whose signal it is: `service = \"backend\"`");
     let signal = table.need("signal", signal, "say what is measured: `signal = \"error_rate\"`");
     let from = ask::source(table, signal.as_ref(), sources);
+    let kind = from.as_ref().map(|from| from.kind);
     let rules = project.of_trigger(table);
     let action = action(table, signal.as_ref());
-    let signal = signal?;
-    let query = from.as_ref().map(|from| ask::query(table, from.kind));
-    let condition = threshold::read(table, &signal);
-    let timing = timing::read(table, &signal, from.as_ref().map(|from| from.kind), project);
-    if let Some(from) = &from {
-        warn_of_no_effect(table, &signal, from.kind);
-    }
-    let (name, service, from, query) = (name.maybe()?, service?, from?, query??);
-    let ((condition, threshold_place), timing) = (condition?, timing?);
-    let wait = within_timeout(table, &from, &signal, condition, threshold_place);
+    let query = ask::query(table, kind);
+    let timing = timing::read(table, signal.as_ref(), kind, project);
+    let condition = signal.as_ref().and_then(|signal| threshold::read(table, signal));
+    let (signal, from) = (signal?, from?);
+    warn_of_no_effect(table, &signal, from.kind);
+    let seen = condition.as_ref().is_none_or(|(condition, place)| {
+        within_timeout(table, &from, &signal, *condition, place.clone())
+    });
+    let (name, service, query, timing) = (name.maybe()?, service?, query?, timing?);
     let back = time_to_recover(table, &rules, &timing);
-    let ask = ask(table, &from, &signal, query.as_deref(), &timing, &rules);
-    let trigger = Parts { name, service, signal, from, query, condition, rules, action: action? };
-    let settings = trigger.settings(&timing, ask.as_ref()?)?;
-    (wait && back).then_some(())?;
+    let ask = ask(table, &from, &signal, query.as_deref(), &timing, &rules)?;
+    let ((condition, _), action) = (condition?, action?);
+    (seen && back).then_some(())?;
+    let parts = Parts { name, service, signal, from, query, condition, rules, action };
     Some(Written {
-        watch: Watch { trigger: settings, ask: ask? },
+        watch: Watch { trigger: parts.settings(&timing, &ask)?, ask },
         place: table.place.clone(),
         held: timing.held,
         held_place: timing.held_place,
@@ -361,9 +361,9 @@ fn signal(value: &Value<'_>) -> Result<Signal, Wrong> {
         let hint = "write the quantile's digits: `latency_p50`, `latency_p99`, `latency_p999`";
         return Err(Wrong::new(format!("{} is no latency quantile", quoted(&own)), hint));
     }
-    if let Some(near) =
-        SIGNALS.into_iter().find(|known| distance(&own, known) <= 1 + usize::from(known.len() > 5))
-    {
+    let near = SIGNALS.into_iter().min_by_key(|known| distance(&own, known));
+    let near = near.filter(|known| distance(&own, known) <= 1 + usize::from(known.len() > 6));
+    if let Some(near) = near {
         let message = format!("there is no signal called {}", quoted(&own));
         return Err(Wrong::new(
             message,

@@ -1,15 +1,12 @@
-//! Single values: durations, shares, sizes, addresses and words. Each reader
+//! Single values: durations, shares, sizes, numbers and words. Each reader
 //! says what it wanted instead and shows one that is right.
 
 use std::{
-    net::SocketAddr,
     ops::{Range, RangeInclusive},
-    path::{Path, PathBuf},
     time::Duration,
 };
 
 use toml::de::DeValue;
-use url::Url;
 
 use super::nearest::nearest;
 
@@ -103,7 +100,8 @@ pub(super) fn quoted(text: &str) -> String {
 
 /// A duration as people write it.
 pub(super) fn shown(duration: Duration) -> String {
-    humantime::format_duration(duration).to_string().replace(' ', "")
+    let text = humantime::format_duration(duration).to_string();
+    text.replace("days", "d").replace("day", "d").replace(' ', "")
 }
 
 /// Text that is not empty, on one line.
@@ -177,7 +175,9 @@ pub(super) fn duration(
         let Some(text) = value.str() else {
             let hint = match value.integer() {
                 Some(seconds @ 0..) => {
-                    format!("a duration has a unit and quotes: `{key} = \"{seconds}s\"`")
+                    format!(
+                        "a duration has a unit and quotes: `{key} = \"{seconds}s\"` or \"{seconds}m\""
+                    )
                 }
                 _ => format!("a duration has a unit and quotes: `{key} = \"{example}\"`"),
             };
@@ -185,7 +185,7 @@ pub(super) fn duration(
         };
         let read = humantime::parse_duration(text.trim()).map_err(|_| {
             let hint = match text.trim().parse::<u64>() {
-                Ok(number) => format!("say the unit: `{key} = \"{number}s\"`"),
+                Ok(number) => format!("say the unit: `{key} = \"{number}s\"` or \"{number}m\""),
                 Err(_) => {
                     format!("write a number and a unit, ms, s, m, h or d: `{key} = \"{example}\"`")
                 }
@@ -250,7 +250,16 @@ fn finite(text: &str) -> Option<f64> {
 /// A latency in seconds: `"2s"` or `"2000ms"`.
 pub(super) fn latency(value: &Value<'_>) -> Result<f64, Wrong> {
     let day = Duration::from_secs(24 * 60 * 60);
-    duration("2s", Duration::ZERO..=day)(value).map(|latency| latency.as_secs_f64())
+    let bare = value.number().or_else(|| value.str().and_then(|text| finite(text.trim())));
+    let read = match bare {
+        None => duration("2s", Duration::ZERO..=day)(value),
+        Some(number) => {
+            let unit = if number < 100.0 { "s" } else { "ms" };
+            let hint = format!("say the unit, in quotes: `{} = \"{number}{unit}\"`", value.key);
+            Err(value.takes("a latency", hint))
+        }
+    };
+    read.map(|latency| latency.as_secs_f64())
 }
 
 /// A number of the user's own: plain, or written as a share or a latency.
@@ -266,7 +275,10 @@ pub(super) fn plain_number(value: &Value<'_>) -> Result<f64, Wrong> {
             None => humantime::parse_duration(text.trim()).ok().map(|time| time.as_secs_f64()),
         },
     };
-    number.filter(|number| number.is_finite()).ok_or_else(|| value.takes("a number", hint))
+    let number = number.ok_or_else(|| value.takes("a number", hint.clone()))?;
+    let infinite =
+        || Wrong::new(format!("`{}` takes a number that is not {number}", value.key), hint);
+    number.is_finite().then_some(number).ok_or_else(infinite)
 }
 
 /// A whole number within limits.
@@ -342,56 +354,4 @@ pub(super) fn some<T>(
         }
         Ok(list)
     }
-}
-
-/// A path; a relative one is relative to `dir`.
-pub(super) fn path<'d>(
-    example: &'static str,
-    dir: &'d Path,
-) -> impl Fn(&Value<'_>) -> Result<PathBuf, Wrong> + 'd {
-    move |value| text(example)(value).map(|path| dir.join(path))
-}
-
-/// An address that HTTP can be spoken with. Its login is no part of it.
-pub(super) fn url(example: &'static str) -> impl Fn(&Value<'_>) -> Result<Url, Wrong> {
-    move |value| {
-        let key = value.key;
-        let hint = format!("write `{key} = \"{example}\"`");
-        let text = value.str().ok_or_else(|| value.takes("a URL", hint.clone()))?;
-        // What it says is not repeated: it may contain a secret.
-        let none = |why: &str| Wrong::new(format!("`{key}` is no usable URL: {why}"), hint.clone());
-        let url = Url::parse(text.trim()).map_err(|error| match error {
-            url::ParseError::RelativeUrlWithoutBase => {
-                none("it does not begin with http:// or https://")
-            }
-            other => none(&other.to_string()),
-        })?;
-        if !matches!(url.scheme(), "http" | "https") {
-            return Err(none("it does not begin with http:// or https://"));
-        }
-        if url.password().is_some() || !url.username().is_empty() {
-            return Err(Wrong {
-                message: format!("`{key}` contains a login, and secrets are never in this file"),
-                hint: "take it out of the URL and write `user = \"NAME\"` and `password_file = \"FILE\"`".into(),
-                secret: true,
-            });
-        }
-        Ok(url)
-    }
-}
-
-/// An IP address and a port.
-pub(super) fn socket_address(value: &Value<'_>) -> Result<SocketAddr, Wrong> {
-    let hint = format!("write an IP address and a port: `{} = \"127.0.0.1:9180\"`", value.key);
-    let text = value.str().ok_or_else(|| value.takes("an address with a port", hint.clone()))?;
-    text.trim().parse().map_err(|_| value.takes("an IP address with a port", hint))
-}
-
-/// A mailbox: `ops@example.com`, or with a name before it.
-pub(super) fn mailbox(value: &Value<'_>) -> Result<String, Wrong> {
-    let hint =
-        format!("write `{} = \"ops@example.com\"` or `\"Ops <ops@example.com>\"`", value.key);
-    let text = value.str().ok_or_else(|| value.takes("a mail address", hint.clone()))?;
-    let parsed = text.trim().parse::<lettre::message::Mailbox>();
-    parsed.map(|mailbox| mailbox.to_string()).map_err(|_| value.takes("a mail address", hint))
 }

@@ -12,7 +12,7 @@ use crate::{
             history::{asked, ending, reading},
             plan::{change, way},
             style,
-            words::{pad, time_of_day, took, when, wrap},
+            words::{pad, short_name, time_of_day, took, when, wrap},
         },
     },
 };
@@ -62,7 +62,7 @@ fn fact(name: &str, what: &str, reader: &Reader) -> String {
 fn why(seen: &Incident) -> String {
     match (&seen.trigger, &seen.service, reading(seen)) {
         (Some(trigger), Some(service), Some(reading)) => {
-            format!("{trigger} of {service}: {reading}")
+            format!("{} of {service}: {reading}", short_name(trigger, service))
         }
         _ => asked(seen),
     }

@@ -13,7 +13,7 @@ use crate::{
         out::Reader,
         show::{
             spark, style,
-            words::{ahead, clock, condition, count, pad, took, value, when, wrap},
+            words::{ahead, clock, condition, pad, short_name, took, value, when, wrap},
         },
     },
 };
@@ -41,7 +41,7 @@ fn head(status: &Status, reader: &Reader) -> String {
     let armed = services().filter(|service| service.armed).count();
     let summary = match watched {
         0 => "nothing is watched".to_owned(),
-        _ => format!("{armed} of {} armed", count(watched, "watched service")),
+        _ => format!("{armed} of {watched} watched services armed"),
     };
     let (version, at, mode) = (&status.version, clock(status.at, reader), mode(status.mode));
     let mut text = format!("rollbackd {version} at {at}, mode {mode}: {summary}\n");
@@ -93,7 +93,10 @@ impl Columns {
             armed: widest(&mut services().map(armed)),
             // One long name shall not push every age out of sight.
             image: widest(&mut services().map(image).filter(|text| text.len() <= 40)),
-            trigger: widest(&mut triggers().map(|trigger| trigger.name.clone())),
+            trigger: widest(&mut services().flat_map(|service| {
+                let names = service.triggers.iter().map(|trigger| &trigger.name);
+                names.map(|name| short_name(name, &service.name).to_owned())
+            })),
             value: widest(&mut triggers().map(shown_value)),
             condition: widest(&mut triggers().map(shown_condition)),
         }
@@ -157,7 +160,8 @@ fn service(service: &Service, columns: &Columns, reader: &Reader) -> String {
         }
     }
     for trigger in &service.triggers {
-        text += &self::trigger(trigger, columns, reader);
+        let name = short_name(&trigger.name, &service.name);
+        text += &self::trigger(name, trigger, columns, reader);
     }
     text
 }
@@ -205,14 +209,14 @@ fn image(service: &Service) -> String {
     }
 }
 
-fn trigger(trigger: &Trigger, columns: &Columns, reader: &Reader) -> String {
+fn trigger(name: &str, trigger: &Trigger, columns: &Columns, reader: &Reader) -> String {
     /// As wide as the longest state, `breached`.
     const STATE: usize = 8;
     let state = style::state(trigger.state, &pad(trigger.state.as_str(), STATE));
     let value = format!("{:>width$}", shown_value(trigger), width = columns.value);
     let mut text = format!(
         "    {}  {state}  {value}  {}",
-        pad(&trigger.name, columns.trigger),
+        pad(name, columns.trigger),
         pad(&shown_condition(trigger), columns.condition),
     );
     let left = 4 + columns.trigger + 2 + STATE + 2 + columns.value + 2 + columns.condition;

@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use rollbackd_core::signal::{Signal, Unit};
+use rollbackd_core::{
+    signal::{Signal, Unit},
+    words::ServiceName,
+};
 
 use crate::{api::json::Compare, cli::out::Reader};
 
@@ -85,6 +88,13 @@ pub(in crate::cli) fn condition(signal: &Signal, compare: Compare, threshold: f6
     }
 }
 
+/// A trigger's name beside its service's: a trigger that has no name of its own
+/// is called "SERVICE SIGNAL", and the service is already there.
+pub(in crate::cli) fn short_name<'a>(name: &'a str, service: &ServiceName) -> &'a str {
+    let rest = name.strip_prefix(service.as_str()).and_then(|rest| rest.strip_prefix(' '));
+    rest.filter(|rest| !rest.is_empty()).unwrap_or(name)
+}
+
 /// `1 container`, `2 containers`
 pub(in crate::cli) fn count(number: usize, thing: &str) -> String {
     if number == 1 { format!("1 {thing}") } else { format!("{number} {thing}s") }
@@ -134,6 +144,13 @@ mod tests {
         assert_eq!(value(&Signal::ErrorRate, f64::MAX), "inf");
         assert_eq!(value(&Signal::Own("queue".into()), f64::MIN), "-inf");
         assert_eq!(value(&Signal::ErrorRate, 0.124), "12.4%");
+    }
+
+    #[test]
+    fn a_service_is_not_said_twice() {
+        assert_eq!(short_name("backend health", &"backend".into()), "health");
+        assert_eq!(short_name("backend", &"backend".into()), "backend");
+        assert_eq!(short_name("backendless", &"backend".into()), "backendless");
     }
 
     #[test]

@@ -13,8 +13,8 @@ use super::{
     names,
 };
 
-/// What a container is created from.
-#[derive(Clone, Copy, Debug)]
+/// What a container is created from. Not `Debug`, for it holds environments.
+#[derive(Clone, Copy)]
 pub(super) struct Original<'a> {
     /// The recorded inspect document.
     pub(super) record: &'a Value,
@@ -29,8 +29,8 @@ pub(super) struct Original<'a> {
     pub(super) named_now: Option<ImageId>,
 }
 
-/// A request to create a container.
-#[derive(Clone, Debug, PartialEq)]
+/// A request to create a container. Not `Debug`, for it holds an environment.
+#[derive(Clone, PartialEq)]
 pub(super) struct Replica {
     /// The name it shall have in the end.
     pub(super) name: String,
