@@ -148,7 +148,10 @@ fn a_person_sees_the_steps_first_goes_back_and_goes_forward_again() {
     daemon.wait_ended(1);
     assert_eq!(project.running_image("web"), v1);
 
-    let forward = daemon.run(&["forward", name, "--yes"]);
+    // Refused for as long as what runs has not been looked at again.
+    let forward = daemon.wait("forward is taken", |daemon| {
+        Some(daemon.run(&["forward", name, "--yes"])).filter(|ran| ran.code != 4)
+    });
     assert!([0, 5].contains(&forward.code), "{forward:?}");
     daemon.wait_ended(2);
     assert_eq!(project.running_image("web"), v2);

@@ -172,20 +172,34 @@ fn names(containers: &[Value]) -> Vec<&str> {
 }
 
 impl Drop for Project {
-    /// One container at a time (engines of Debian 12 hang otherwise), going on
-    /// after every failure.
+    /// One container at a time (engines of Debian 12 hang otherwise). What the
+    /// daemon was just making when it was stopped may come after a first look,
+    /// so this looks again until nothing is left.
     fn drop(&mut self) {
         let label = format!("label=com.docker.compose.project={}", self.name);
-        let images = std::mem::take(self.images.get_mut().unwrap_or_else(|e| e.into_inner()));
-        // By image as well: what the daemon keeps images with.
-        let by_image = images.iter().map(|id| format!("ancestor={id}"));
-        for filter in [label.clone()].into_iter().chain(by_image) {
-            each(&["ps", "-aq", "--filter", &filter], &["rm", "-f", "-v"]);
-        }
-        each(&["network", "ls", "-q", "--filter", &label], &["network", "rm"]);
-        each(&["volume", "ls", "-q", "--filter", &label], &["volume", "rm"]);
-        for id in images {
-            drop(docker(&["rmi", "-f", &id]));
+        let mut images = std::mem::take(self.images.get_mut().unwrap_or_else(|e| e.into_inner()));
+        for attempt in 0..50 {
+            // By image as well: what the daemon keeps images with.
+            let by_image = images.iter().map(|id| format!("ancestor={id}"));
+            for filter in [label.clone()].into_iter().chain(by_image) {
+                each(&["ps", "-aq", "--filter", &filter], &["rm", "-f", "-v"]);
+            }
+            each(&["network", "ls", "-q", "--filter", &label], &["network", "rm"]);
+            each(&["volume", "ls", "-q", "--filter", &label], &["volume", "rm"]);
+            images.retain(|id| match docker(&["rmi", "-f", id]) {
+                Ok(_) => false,
+                Err(why) => {
+                    let is_gone = why.to_string().contains("No such image");
+                    if attempt == 49 && !is_gone {
+                        eprintln!("left behind: {why}");
+                    }
+                    !is_gone
+                }
+            });
+            if images.is_empty() {
+                return;
+            }
+            std::thread::sleep(std::time::Duration::from_millis(100));
         }
     }
 }

@@ -6,6 +6,8 @@ use std::{
     net::{Ipv4Addr, TcpListener},
     os::unix::fs::DirBuilderExt,
     path::{Path, PathBuf},
+    thread,
+    time::Duration,
 };
 
 use anyhow::{Context, Result, ensure};
@@ -107,40 +109,51 @@ impl Stage {
         let label = format!("label=com.docker.compose.project={}", self.project);
         // By image as well: what the daemon keeps images with has no label of
         // the project.
-        let mut filters = vec![label.clone()];
-        filters.extend(self.images.iter().map(|id| format!("ancestor={id}")));
+        let by_image = self.images.iter().map(|id| format!("ancestor={id}"));
         let mut left = Vec::new();
-        let mut each = |list: &[&str], remove: &[&str]| match docker(list) {
-            Ok(found) => {
-                for id in found.split_whitespace() {
-                    let removal: Vec<&str> = remove.iter().copied().chain([id]).collect();
-                    left.extend(docker(&removal).err().map(|why| why.to_string()));
-                }
-            }
-            Err(why) => left.push(why.to_string()),
-        };
-        for filter in &filters {
-            each(&["ps", "-aq", "--filter", filter], &["rm", "-f", "-v"]);
+        for filter in [label.clone()].into_iter().chain(by_image) {
+            left.extend(each(&["ps", "-aq", "--filter", &filter], &["rm", "-f", "-v"]));
         }
-        each(&["network", "ls", "-q", "--filter", &label], &["network", "rm"]);
-        each(&["volume", "ls", "-q", "--filter", &label], &["volume", "rm"]);
+        left.extend(each(&["network", "ls", "-q", "--filter", &label], &["network", "rm"]));
+        left.extend(each(&["volume", "ls", "-q", "--filter", &label], &["volume", "rm"]));
         for id in &self.images {
-            left.extend(docker(&["rmi", "-f", id]).err().map(|why| why.to_string()));
+            let failed = docker(&["rmi", "-f", id]).err().map(|why| why.to_string());
+            left.extend(failed.filter(|why| !why.contains("No such image")));
         }
-        left.extend(fs::remove_dir_all(&self.directory).err().map(|why| why.to_string()));
         left
     }
 }
 
 impl Drop for Stage {
+    /// What the daemon or Compose was just making when it was stopped may come
+    /// after a first look, so a failure is looked at again.
     fn drop(&mut self) {
-        let left = self.strike();
+        let mut left = self.strike();
+        for _ in 0..20 {
+            if left.is_empty() {
+                break;
+            }
+            thread::sleep(Duration::from_millis(250));
+            left = self.strike();
+        }
+        left.extend(fs::remove_dir_all(&self.directory).err().map(|why| why.to_string()));
         for what in &left {
             anstream::eprintln!("demo: could not be removed: {what}");
         }
         if left.is_empty() {
             anstream::println!("All that the demo made has been removed.");
         }
+    }
+}
+
+/// Removes each thing of a list; gives what could not be.
+fn each(list: &[&str], remove: &[&str]) -> Vec<String> {
+    match docker(list) {
+        Ok(found) => {
+            let removed = found.split_whitespace().map(|id| docker(&[remove, &[id]].concat()));
+            removed.filter_map(Result::err).map(|why| why.to_string()).collect()
+        }
+        Err(why) => vec![why.to_string()],
     }
 }
 
