@@ -31,6 +31,10 @@ impl Core {
     pub(crate) fn observed(&mut self, now: Moment, seen: Observation, turn: &mut Turn) {
         let name = seen.project.clone();
         let Some(project) = self.projects.get_mut(&name) else { return };
+        if project.seen.as_ref().is_some_and(|newer| newer.at > seen.at) {
+            // Two looks crossed on their way.
+            return;
+        }
         let changed = match &project.seen {
             None => Some(newest_start(&seen, now)),
             Some(before) if differs(before, &seen) => Some(seen.changed_at.unwrap_or(seen.at)),

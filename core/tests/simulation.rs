@@ -4,7 +4,7 @@
 //!
 //! `ROLLBACKD_SEEDS=100000` runs more lives than the few of every test run; a
 //! life that breaks a promise prints its seed, `ROLLBACKD_SEED=n` runs that one.
-#![allow(missing_docs)]
+#![allow(missing_docs, clippy::unwrap_used)]
 
 mod world;
 
@@ -141,7 +141,7 @@ impl Life {
         self.world.reads = Box::new(move |world, trigger| {
             let version = u64::from(world.version(trigger.service.as_str()));
             let is_bad = always || (version > 1 && (bad >> version) & 1 == 1);
-            let noise = (world.now.as_nanos() / 1_000_000_000 ^ bad) % 11;
+            let noise = ((world.now.as_nanos() / 1_000_000_000) ^ bad) % 11;
             match (silent, noise) {
                 (true, 0..=5) => unanswered(),
                 (true, 6..=7) => empty(),

@@ -5,7 +5,7 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use rollbackd_core::{
-    effect::{Effect, Notice},
+    effect::{Effect, News, Notice},
     event::{Answer, Event, Refusal},
     fact::Fact,
     moment::Moment,
@@ -13,7 +13,7 @@ use rollbackd_core::{
     reducer::{Core, Turn},
     settings::{Mode, Settings},
     status::Checkpoint,
-    words::IncidentId,
+    words::{IncidentId, ProjectName},
 };
 use tokio::{
     sync::{mpsc, oneshot, watch},
@@ -57,6 +57,8 @@ pub(super) struct Hands {
     pub(super) notices: mpsc::Sender<(EffectId, Notice)>,
     pub(super) snapshots: watch::Sender<Arc<Snapshot>>,
     pub(super) wanted: watch::Sender<Wanted>,
+    /// Projects to be looked at once more.
+    pub(super) looks: mpsc::Sender<ProjectName>,
     /// State cannot be written; told from memory.
     pub(super) troubles: mpsc::Sender<String>,
 }
@@ -180,6 +182,7 @@ impl Heart {
             log::fact(fact);
             self.core.apply(fact);
         }
+        self.look_after(&effects);
         if let Some(effect) = ended.and_then(|run| self.running.remove(&run)) {
             self.acknowledge(effect).await;
         }
@@ -221,6 +224,16 @@ impl Heart {
             // What the notifier does not take is handed to it at the next start.
             Effect::Tell(notice) => {
                 let _ = self.hands.notices.send((id, notice)).await;
+            }
+        }
+    }
+
+    /// A project whose rollback has ended is looked at again.
+    fn look_after(&self, effects: &[Effect]) {
+        for effect in effects {
+            if let Effect::Tell(Notice { project, news: News::Ended { .. }, .. }) = effect {
+                // A full queue: it is being looked at anyway.
+                let _ = self.hands.looks.try_send(project.clone());
             }
         }
     }

@@ -70,6 +70,7 @@ pub(super) fn fact(fact: &Fact) {
 }
 
 fn names(services: &[rollbackd_core::words::ServiceName]) -> String {
-    let names: Vec<&str> = services.iter().map(|service| service.as_str()).collect();
+    let names: Vec<&str> =
+        services.iter().map(rollbackd_core::words::ServiceName::as_str).collect();
     names.join(",")
 }

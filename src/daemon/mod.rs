@@ -12,6 +12,7 @@ mod fatal;
 mod heart;
 mod keeper;
 mod log;
+mod looker;
 mod notifier;
 mod reload;
 mod start;

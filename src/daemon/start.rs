@@ -19,6 +19,7 @@ use super::{
     Fatal, executor,
     heart::{self, Ears, Hands, Heart},
     keeper::{self, Wanted},
+    looker,
     notifier::Notifier,
     reload::{self, Reloader},
 };
@@ -127,6 +128,7 @@ impl Daemon {
         let (notice_to, notices) = mpsc::channel(NOTICES);
         let (test_to, tests) = mpsc::channel(COMMANDS);
         let (trouble_to, troubles) = mpsc::channel(1);
+        let (look_to, looks) = mpsc::channel(ORDERS);
         let (wanted_to, wanted) = watch::channel(Wanted(core.kept()));
         let (snapshot_to, snapshots) = watch::channel(Arc::new(nothing_yet(&config, &clock)));
         let (names_to, names) = watch::channel(reload::names(&config));
@@ -163,6 +165,7 @@ impl Daemon {
             keeper::run(wanted, ways, happenings.subscribe(), engine.clone(), event_to.clone());
         tasks.run(keeping);
         tasks.run(executor::run(orders, engine.clone(), event_to.clone()));
+        tasks.run(looker::run(looks, engine.clone(), event_to.clone()));
         tasks.run(report_leftovers(engine.clone(), pending_names(&config)));
         tasks.run(engine.watch(names, event_to));
         let notifier =
@@ -192,6 +195,7 @@ impl Daemon {
             snapshots: snapshot_to,
             wanted: wanted_to,
             troubles: trouble_to,
+            looks: look_to,
         };
         let ears = Ears { settings: settings_from, commands, events, samples, stop: stop.clone() };
         let heart = Heart::new(core, config.mode, clock, store.clone(), hands);

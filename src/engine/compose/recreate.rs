@@ -185,7 +185,8 @@ impl Compose {
             Ok(()) => return Ok(()),
             Err(error) => error,
         };
-        let unclear = matches!(refused, DockerError::NotFound { .. } | DockerError::Conflict { .. });
+        let unclear =
+            matches!(refused, DockerError::NotFound { .. } | DockerError::Conflict { .. });
         let now = self.docker.container(container.id.as_str()).await?;
         if !unclear || now.is_none_or(|now| now.name != container.name) {
             return Err(refused_rename(refused, &container.name));
