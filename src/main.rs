@@ -1,3 +1,7 @@
 //! The `rollbackd` program.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    rollbackd::cli::main()
+}

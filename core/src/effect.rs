@@ -2,6 +2,7 @@
 //! each is in the journal before it does.
 
 use alloc::{boxed::Box, string::String, vec::Vec};
+use core::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -24,6 +25,8 @@ pub enum Effect {
         project: ProjectName,
         /// Counts the runs of steps in this rollback, retries included.
         run: u32,
+        /// How long to wait first: a step that the world made fail is tried again.
+        after: Duration,
         /// The step.
         step: Step,
     },

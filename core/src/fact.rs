@@ -6,6 +6,7 @@ use alloc::{boxed::Box, string::String, vec::Vec};
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    guard::Guard,
     incident::{Breach, Incident, Outcome},
     moment::Moment,
     plan::StepOutcome,
@@ -57,6 +58,8 @@ pub enum Fact {
         standing: Standing,
         /// When.
         at: Moment,
+        /// It may be returned to, for all that is known of it.
+        returnable: bool,
         /// Why, in words.
         reason: String,
     },
@@ -76,8 +79,22 @@ pub enum Fact {
         /// When.
         at: Moment,
     },
+    /// People were told of a breach that leads to no rollback.
+    Alerted {
+        /// The project.
+        project: ProjectName,
+        /// The trigger.
+        trigger: TriggerId,
+        /// Why it leads to none.
+        guard: Guard,
+    },
     /// A rollback was called for and refused.
-    Refused(Box<Incident>),
+    Refused {
+        /// The refusal.
+        incident: Box<Incident>,
+        /// By what.
+        guard: Guard,
+    },
     /// A rollback has begun.
     RollbackBegan(Box<Incident>),
     /// Another trigger breached while it ran.
@@ -156,4 +173,47 @@ pub enum Fact {
         /// When.
         at: Moment,
     },
+}
+
+impl Fact {
+    /// The project it is about, unless it names a rollback alone.
+    #[must_use]
+    pub const fn project(&self) -> Option<&ProjectName> {
+        match self {
+            Self::DeploymentBegan { project, .. }
+            | Self::DeploymentGrew { project, .. }
+            | Self::DeploymentEnded { project, .. }
+            | Self::DeploymentVanished { project, .. }
+            | Self::Stands { project, .. }
+            | Self::Breached { project, .. }
+            | Self::Cleared { project, .. }
+            | Self::Alerted { project, .. }
+            | Self::Paused { project, .. }
+            | Self::Resumed { project, .. } => Some(project),
+            Self::Refused { incident, .. }
+            | Self::RollbackBegan(incident)
+            | Self::NextTarget { incident } => Some(&incident.project),
+            Self::Joined { .. }
+            | Self::StepBegan { .. }
+            | Self::StepEnded { .. }
+            | Self::Verifying { .. }
+            | Self::RollbackEnded { .. } => None,
+        }
+    }
+
+    /// The rollback or refusal it is about.
+    #[must_use]
+    pub const fn incident(&self) -> Option<IncidentId> {
+        match self {
+            Self::Refused { incident, .. }
+            | Self::RollbackBegan(incident)
+            | Self::NextTarget { incident } => Some(incident.id),
+            Self::Joined { incident, .. }
+            | Self::StepBegan { incident, .. }
+            | Self::StepEnded { incident, .. }
+            | Self::Verifying { incident, .. }
+            | Self::RollbackEnded { incident, .. } => Some(*incident),
+            _ => None,
+        }
+    }
 }

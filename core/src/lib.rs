@@ -7,17 +7,28 @@
 
 extern crate alloc;
 
+mod command;
+mod decide;
+mod deployment;
 pub mod effect;
 pub mod event;
 pub mod fact;
+pub mod guard;
 pub mod incident;
+mod life;
 pub mod moment;
 mod number;
 pub mod plan;
+mod planner;
+mod project;
 pub mod ratio;
 pub mod reading;
+pub mod reducer;
 pub mod revision;
+pub mod run;
 pub mod settings;
 pub mod signal;
+pub mod status;
 pub mod view;
+pub mod watch;
 pub mod words;

@@ -3,6 +3,8 @@
 
 use alloc::{string::String, vec::Vec};
 
+use serde::{Deserialize, Serialize};
+
 use crate::{
     incident::Incident,
     moment::Moment,
@@ -70,7 +72,8 @@ pub struct ServiceView {
 }
 
 /// What a trigger is doing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum TriggerState {
     /// The condition does not hold.
     Ok,

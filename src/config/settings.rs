@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, time::Duration};
 
-use rollbackd_core::settings::{ProjectSettings, Settings, TriggerSettings};
+use rollbackd_core::settings::{Mode, ProjectSettings, Settings, TriggerSettings};
 use url::Url;
 
 /// Everything the file says, checked and resolved. Paths are absolute.
@@ -12,6 +12,8 @@ pub struct Config {
     pub path: PathBuf,
     /// Where what lasts is kept.
     pub state_dir: PathBuf,
+    /// What projects do unless they say otherwise.
+    pub mode: Mode,
     /// Who may ask and look.
     pub api: Api,
     /// The engine.

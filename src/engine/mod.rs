@@ -41,13 +41,14 @@ impl Engine {
 
     /// Tells the core what the projects run, whenever it changes and now and
     /// then anyway, and whether the engine answers. Ends with the receiver.
-    pub async fn watch(
+    /// Listens from the call on: call it before the engine is followed.
+    pub fn watch(
         self,
         projects: watch::Receiver<BTreeSet<ProjectName>>,
         events: mpsc::Sender<Event>,
-    ) {
+    ) -> impl Future<Output = ()> + Send {
         match self {
-            Self::Compose(compose) => compose.watch(projects, events).await,
+            Self::Compose(compose) => compose.watch(projects, events),
         }
     }
 

@@ -87,3 +87,6 @@ fn outcome_of_the_world(result: Result<String, EngineError>) -> StepOutcome {
         done @ StepOutcome::Done(_) => done,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -17,7 +17,7 @@ use super::{
     error::StoreError,
     schema::{SAMPLES, STATE},
 };
-use crate::host::clock::Anchor;
+use crate::host::{clock::Anchor, death::boundary};
 
 /// How long what is done with (acknowledged effects and their letters) is kept
 /// for people to look at.
@@ -338,12 +338,14 @@ impl Store {
         &mut self,
         work: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<T>,
     ) -> Result<T, StoreError> {
+        boundary("store.commit before");
         let path = &self.path;
         let wrong = |error: rusqlite::Error| StoreError::of(path, &error);
         let begun = self.state.transaction_with_behavior(TransactionBehavior::Immediate);
         let step = begun.map_err(wrong)?;
         let value = work(&step).map_err(wrong)?;
         step.commit().map_err(wrong)?;
+        boundary("store.commit after");
         Ok(value)
     }
 

@@ -15,6 +15,7 @@ mod ready;
 pub mod recreate;
 mod replica;
 mod retag;
+mod scene;
 mod slots;
 mod watch;
 

@@ -140,3 +140,7 @@ pub(super) fn first_created(
     let unseen = present(containers).into_iter().filter(|one| !seen(&one.id));
     unseen.filter_map(|one| one.created).min().map(|created| clock.moment_of(created))
 }
+
+#[cfg(test)]
+#[path = "observe_tests.rs"]
+mod tests;

@@ -119,7 +119,7 @@ impl Compose {
             let halfway =
                 matches!(joiner.state, ContainerState::Exited(_)) && joiner.finished >= started;
             if joins && (left || halfway) {
-                self.docker.stop(&joiner.id, None).await?;
+                self.docker.stop(&joiner.id, joiner.stop_grace()).await?;
                 self.docker.start(&joiner.id).await?;
             }
         }
@@ -130,7 +130,7 @@ impl Compose {
     /// volumes.
     async fn remove(&self, container: &Container) -> Result<(), EngineError> {
         if container.state != ContainerState::Created {
-            self.docker.stop(&container.id, None).await?;
+            self.docker.stop(&container.id, container.stop_grace()).await?;
         }
         Ok(self.docker.remove(&container.id, false, true).await?)
     }

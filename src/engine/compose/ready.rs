@@ -84,7 +84,7 @@ impl Compose {
             let mut not_yet = None;
             for id in ids {
                 let Some(container) = self.docker.container(id.as_str()).await? else { continue };
-                match verdict(&container, true, self.clock.wall()) {
+                match verdict(&container, false, self.clock.wall()) {
                     Verdict::Ready => {}
                     Verdict::Wait(how) => {
                         not_yet = Some(EngineError::NotYet { name: container.name, how, limit });

@@ -26,14 +26,11 @@ use serde_json::json;
 use tokio::time::sleep;
 
 use super::{
-    Compose, Errand, document, fingerprint, names, ports,
-    replica::{Original, Replica},
+    Compose, Errand, document, names, ports,
+    scene::{Exchange, Scene, done_for_good, may_run},
     slots::{Slot, slots},
 };
-use crate::{
-    docker::{container::Container, error::DockerError},
-    engine::error::EngineError,
-};
+use crate::{docker::error::DockerError, engine::error::EngineError};
 
 /// What a service shall be again.
 #[derive(Clone, Copy, Debug)]
@@ -50,32 +47,6 @@ pub struct Target<'a> {
     pub drain: Duration,
     /// Start-first: how long the new one has to become ready.
     pub start_timeout: Duration,
-}
-
-/// What is known before anything is changed.
-struct Scene {
-    /// Every container of the project.
-    containers: Vec<Container>,
-    /// The records by number.
-    wanted: BTreeMap<u32, Container>,
-    /// The containers that are named by ID, and what takes their place.
-    successors: BTreeMap<ContainerId, ContainerId>,
-}
-
-/// What has to happen with one number.
-struct Exchange<'a> {
-    /// What gets the name; `None`: what has the number is put aside for good.
-    replica: Option<Replica>,
-    /// The replacement, once it is created.
-    created: Option<ContainerId>,
-    /// What runs, to be put aside.
-    aside: Vec<&'a Container>,
-    /// What an earlier target left under the name, to be removed.
-    failed: Option<&'a Container>,
-    /// What already has its name and must run.
-    swapped: Option<&'a Container>,
-    /// What was put aside before.
-    old: Vec<&'a Container>,
 }
 
 impl Compose {
@@ -112,119 +83,6 @@ impl Compose {
             Order::StartFirst => self.start_first(errand, target, &exchanges).await?,
         }
         Ok(String::new())
-    }
-
-    async fn scene(&self, errand: Errand<'_>, target: Target<'_>) -> Result<Scene, EngineError> {
-        let mut wanted: BTreeMap<u32, Container> = BTreeMap::new();
-        for id in target.records {
-            let gone =
-                || EngineError::RecordGone { service: target.service.clone(), id: id.clone() };
-            let record = self.records.get(id).await?.ok_or_else(gone)?;
-            let runs = record.state == ContainerState::Running;
-            if runs || !wanted.contains_key(&record.number) {
-                wanted.insert(record.number, record);
-            }
-        }
-        let containers = self.docker.containers(errand.project).await?;
-        let named: Vec<ContainerId> =
-            wanted.values().flat_map(|one| document::names_containers(&one.document)).collect();
-        let mut successors = BTreeMap::new();
-        for id in named {
-            let successor = self.successor(&containers, target.service, &id).await?;
-            successors.insert(id, successor);
-        }
-        Ok(Scene { containers, wanted, successors })
-    }
-
-    /// What has the place of a container that is named by its ID now: the one
-    /// of the same service and number that has its own name.
-    async fn successor(
-        &self,
-        containers: &[Container],
-        service: &ServiceName,
-        id: &ContainerId,
-    ) -> Result<ContainerId, EngineError> {
-        let known = match containers.iter().find(|one| one.id == *id) {
-            Some(here) => Some(here.clone()),
-            None => self.records.get(id).await?,
-        };
-        let place = known.and_then(|one| Some((one.service?, one.number)));
-        let named = containers.iter().find(|one| {
-            let own = names::parse(&one.name).is_none() && !one.one_off;
-            own && place.as_ref().is_some_and(|(service, number)| {
-                one.service.as_ref() == Some(service) && one.number == *number
-            })
-        });
-        if let Some(named) = named {
-            return Ok(named.id.clone());
-        }
-        // One of another project, or of none, is what it was.
-        match self.docker.container(id.as_str()).await? {
-            Some(container) => Ok(container.id),
-            None => Err(EngineError::JoinedGone { service: service.clone(), id: id.clone() }),
-        }
-    }
-
-    async fn exchanges<'a>(
-        &self,
-        scene: &'a Scene,
-        target: Target<'_>,
-        places: &BTreeMap<u32, Slot<'a>>,
-    ) -> Result<Vec<Exchange<'a>>, EngineError> {
-        let empty = Slot::default();
-        let mut numbers: Vec<u32> = scene.wanted.keys().chain(places.keys()).copied().collect();
-        numbers.sort_unstable();
-        numbers.dedup();
-        let mut exchanges = Vec::new();
-        for number in numbers {
-            let slot = places.get(&number).unwrap_or(&empty);
-            let record = scene.wanted.get(&number);
-            let mut exchange = Exchange {
-                replica: None,
-                created: None,
-                aside: slot.extra.clone(),
-                failed: None,
-                swapped: None,
-                old: slot.old.clone(),
-            };
-            match (slot.plain, record) {
-                (Some(plain), Some(record)) if scene.is_again(plain, record) => {
-                    exchange.swapped = Some(plain);
-                }
-                // Where something was put aside before, what has the name is
-                // ours: a target that failed.
-                (Some(plain), _) if !slot.old.is_empty() => exchange.failed = Some(plain),
-                (plain, _) => exchange.aside.extend(plain),
-            }
-            if let (Some(record), None) = (record, exchange.swapped) {
-                let present = slot.plain.or(slot.old.first().copied());
-                exchange.replica = Some(self.replica(scene, target, record, present).await?);
-            }
-            exchanges.push(exchange);
-        }
-        Ok(exchanges)
-    }
-
-    async fn replica(
-        &self,
-        scene: &Scene,
-        target: Target<'_>,
-        record: &Container,
-        present: Option<&Container>,
-    ) -> Result<Replica, EngineError> {
-        let image = record.image_id.unwrap_or(target.image);
-        if self.docker.image(&image.to_string()).await?.is_none() {
-            return Err(EngineError::ImageGone { reference: record.image.clone(), image });
-        }
-        let named_now = self.docker.image(&record.image).await?.map(|image| image.id);
-        let original = Original {
-            record: &record.document,
-            present: present.map(|present| &present.document),
-            successors: &scene.successors,
-            image,
-            named_now,
-        };
-        Ok(original.replica())
     }
 
     /// Are the host's ports free but for what is replaced?
@@ -302,7 +160,7 @@ impl Compose {
     /// Gives the replacement the name, while what ran still runs.
     async fn swap(&self, errand: Errand<'_>, exchange: &Exchange<'_>) -> Result<(), EngineError> {
         if let Some(failed) = exchange.failed {
-            self.docker.stop(&failed.id, None).await?;
+            self.docker.stop(&failed.id, failed.stop_grace()).await?;
             self.docker.remove(&failed.id, false, true).await?;
         }
         for container in &exchange.aside {
@@ -335,7 +193,7 @@ impl Compose {
                 self.docker.update(&container.id, &never).await?;
             }
             if may_run(container) {
-                self.docker.stop(&container.id, None).await?;
+                self.docker.stop(&container.id, container.stop_grace()).await?;
             }
         }
         Ok(())
@@ -361,60 +219,6 @@ impl Compose {
             _ => Ok(()),
         }
     }
-}
-
-impl Scene {
-    /// Is this container what was recorded, in namespaces that are alive?
-    fn is_again(&self, container: &Container, record: &Container) -> bool {
-        // A joined container is compared by its ID below.
-        let hash = |one: &Container| fingerprint::of_configuration(&one.document, &self.services());
-        let joined = document::names_containers(&record.document);
-        let now = document::names_containers(&container.document);
-        let mut wanted: Vec<_> =
-            joined.iter().map(|id| self.successors.get(id).unwrap_or(id).clone()).collect();
-        wanted.sort();
-        wanted.dedup();
-        container.image_id == record.image_id && hash(container) == hash(record) && now == wanted
-    }
-
-    /// Every container that may be named by its ID, under one name with what
-    /// takes its place.
-    fn services(&self) -> BTreeMap<ContainerId, ServiceName> {
-        let both = |(id, successor): (&ContainerId, &ContainerId)| {
-            let name = ServiceName::new(successor.as_str());
-            [(id.clone(), name.clone()), (successor.clone(), name)]
-        };
-        self.successors.iter().flat_map(both).collect()
-    }
-}
-
-impl Exchange<'_> {
-    /// What has the name in the end.
-    fn runs(&self) -> Option<&ContainerId> {
-        self.created.as_ref().or(self.swapped.map(|one| &one.id))
-    }
-
-    /// Is there nothing left to do?
-    fn is_over(&self) -> bool {
-        let settled = |one: &Container| one.state == ContainerState::Running || done_for_good(one);
-        self.replica.is_none()
-            && self.failed.is_none()
-            && self.aside.is_empty()
-            && self.swapped.is_none_or(settled)
-            && !self
-                .old
-                .iter()
-                .any(|one| may_run(one) || document::restart_policy(&one.document) != "no")
-    }
-}
-
-/// A one-shot container that has done its job.
-fn done_for_good(container: &Container) -> bool {
-    document::is_one_shot(container)
-}
-
-fn may_run(container: &Container) -> bool {
-    !matches!(container.state, ContainerState::Created | ContainerState::Exited(_))
 }
 
 /// Start-first where both cannot run at once is refused before anything is

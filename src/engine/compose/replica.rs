@@ -10,10 +10,11 @@ use serde_json::{Map, Value, json};
 use super::{
     document::{self, is_anonymous, list, text},
     fingerprint::is_own_id,
+    names,
 };
 
-/// What a container is created from.
-#[derive(Clone, Copy, Debug)]
+/// What a container is created from. Not `Debug`, for it holds environments.
+#[derive(Clone, Copy)]
 pub(super) struct Original<'a> {
     /// The recorded inspect document.
     pub(super) record: &'a Value,
@@ -28,8 +29,8 @@ pub(super) struct Original<'a> {
     pub(super) named_now: Option<ImageId>,
 }
 
-/// A request to create a container.
-#[derive(Clone, Debug, PartialEq)]
+/// A request to create a container. Not `Debug`, for it holds an environment.
+#[derive(Clone, PartialEq)]
 pub(super) struct Replica {
     /// The name it shall have in the end.
     pub(super) name: String,
@@ -65,7 +66,7 @@ impl Original<'_> {
         }
         config.insert("HostConfig".to_owned(), Value::Object(host));
         Replica {
-            name: document::name(self.record).to_owned(),
+            name: own_name(document::name(self.record)).to_owned(),
             body: Value::Object(config),
             networks,
         }
@@ -192,6 +193,11 @@ impl Original<'_> {
     }
 }
 
+/// A record that was taken in the middle of a rollback tells the name of then.
+fn own_name(name: &str) -> &str {
+    names::parse(name).map_or(name, |marked| marked.base)
+}
+
 fn endpoint(was: &Value, id: &str, fixed_mac: &str) -> Value {
     let mut endpoint = Map::new();
     let aliases: Vec<_> =
@@ -237,3 +243,7 @@ fn link_as_requested(link: &str) -> String {
 fn object(value: &Value) -> Map<String, Value> {
     value.as_object().cloned().unwrap_or_default()
 }
+
+#[cfg(test)]
+#[path = "replica_tests.rs"]
+mod tests;

@@ -10,7 +10,7 @@ use std::{
 use rollbackd_core::{event::Event, moment::Moment, words::ProjectName};
 use tokio::{
     sync::{
-        broadcast::error::RecvError,
+        broadcast::{self, error::RecvError},
         mpsc::{Sender, error::SendError},
         watch,
     },
@@ -18,7 +18,13 @@ use tokio::{
 };
 
 use super::Compose;
-use crate::docker::event::{ContainerEvent, Happening, What};
+use crate::{
+    docker::{
+        error::DockerError,
+        event::{ContainerEvent, Happening, What},
+    },
+    engine::error::EngineError,
+};
 
 /// A burst of events is over after this long without one.
 const QUIET: Duration = Duration::from_millis(250);
@@ -51,6 +57,11 @@ impl Due {
         self.quiet = now + QUIET;
     }
 
+    /// A look failed; what was heard is kept for the next.
+    fn again(&mut self, after: Duration) {
+        *self = Self { changed_at: self.changed_at, ..Self::at(Instant::now() + after) };
+    }
+
     fn when(&self) -> Instant {
         self.latest.min(self.quiet)
     }
@@ -58,81 +69,101 @@ impl Due {
 
 impl Compose {
     /// Watches the projects that `projects` names at any time, until the
-    /// receiver of events is gone. The channel is bounded: a receiver that is
-    /// slow makes looks rarer, and loses none that matters, for each tells all.
-    pub async fn watch(
+    /// receiver of events is gone. Listens from the call on, before it is first
+    /// polled. The channel is bounded: a receiver that is slow makes looks
+    /// rarer, and loses none that matters, for each tells all.
+    pub fn watch(
         self,
         projects: watch::Receiver<BTreeSet<ProjectName>>,
         events: Sender<Event>,
-    ) {
+    ) -> impl Future<Output = ()> + Send {
+        let heard = self.happenings.subscribe();
+        let watcher = Watcher { compose: self, events, due: BTreeMap::new(), unsure: false };
         // Only the receiver's end ends this.
-        let _ = self.watch_until(projects, &events).await;
+        async move { drop(watcher.run(heard, projects).await) }
     }
+}
 
-    async fn watch_until(
-        &self,
+/// The one task that looks.
+struct Watcher {
+    compose: Compose,
+    events: Sender<Event>,
+    due: BTreeMap<ProjectName, Due>,
+    /// Happenings were lost: whether the engine answers must be told anew.
+    unsure: bool,
+}
+
+impl Watcher {
+    async fn run(
+        mut self,
+        mut heard: broadcast::Receiver<Happening>,
         mut projects: watch::Receiver<BTreeSet<ProjectName>>,
-        events: &Sender<Event>,
     ) -> Result<(), SendError<Event>> {
-        let mut heard = self.happenings.subscribe();
-        let mut due = BTreeMap::new();
-        adopt(&mut due, &projects.borrow_and_update(), Instant::now());
+        adopt(&mut self.due, &projects.borrow_and_update(), Instant::now());
         loop {
-            let next = due.values().map(Due::when).min();
+            let next = self.due.values().map(Due::when).min();
             let next = next.unwrap_or_else(|| Instant::now() + ANYWAY);
             tokio::select! {
                 happening = heard.recv() => match happening {
-                    Ok(happening) => self.take(happening, &mut due, events).await?,
-                    Err(RecvError::Lagged(_)) => all_due(&mut due, Instant::now()),
+                    Ok(happening) => self.take(happening).await?,
+                    Err(RecvError::Lagged(_)) => {
+                        self.unsure = true;
+                        all_due(&mut self.due, Instant::now());
+                    }
                     // The daemon ends.
                     Err(RecvError::Closed) => return Ok(()),
                 },
                 changed = projects.changed() => match changed {
-                    Ok(()) => adopt(&mut due, &projects.borrow_and_update(), Instant::now()),
+                    Ok(()) => adopt(&mut self.due, &projects.borrow_and_update(), Instant::now()),
                     Err(_) => return Ok(()),
                 },
-                () = sleep_until(next) => self.look_at_due(&mut due, events).await?,
-                () = events.closed() => return Ok(()),
+                () = sleep_until(next) => self.look().await?,
+                () = self.events.closed() => return Ok(()),
             }
         }
     }
 
-    async fn take(
-        &self,
-        happening: Happening,
-        due: &mut BTreeMap<ProjectName, Due>,
-        events: &Sender<Event>,
-    ) -> Result<(), SendError<Event>> {
+    async fn take(&mut self, happening: Happening) -> Result<(), SendError<Event>> {
         match happening {
             Happening::Up => {
-                events.send(Event::Engine(None)).await?;
-                all_due(due, Instant::now());
+                self.unsure = false;
+                self.events.send(Event::Engine(None)).await?;
+                all_due(&mut self.due, Instant::now());
             }
-            Happening::Down(why) => events.send(Event::Engine(Some(why))).await?,
-            Happening::Container(event) => note(due, &event, Instant::now()),
+            Happening::Down(why) => {
+                self.unsure = false;
+                self.events.send(Event::Engine(Some(why))).await?;
+            }
+            Happening::Container(event) => note(&mut self.due, &event, Instant::now()),
             Happening::Images => {}
         }
         Ok(())
     }
 
-    async fn look_at_due(
-        &self,
-        due: &mut BTreeMap<ProjectName, Due>,
-        events: &Sender<Event>,
-    ) -> Result<(), SendError<Event>> {
+    /// Looks at every project that is due.
+    async fn look(&mut self) -> Result<(), SendError<Event>> {
         let now = Instant::now();
-        for (project, due) in due.iter_mut().filter(|(_, due)| due.when() <= now) {
-            match self.observe(project).await {
+        for (project, due) in self.due.iter_mut().filter(|(_, due)| due.when() <= now) {
+            match self.compose.observe(project).await {
                 Ok(mut observation) => {
                     let times = [observation.changed_at, due.changed_at];
                     observation.changed_at = times.into_iter().flatten().min();
-                    events.send(Event::Observed(observation)).await?;
+                    if std::mem::take(&mut self.unsure) {
+                        self.events.send(Event::Engine(None)).await?;
+                    }
+                    self.events.send(Event::Observed(observation)).await?;
                     *due = Due::at(Instant::now() + ANYWAY);
+                }
+                Err(EngineError::Docker(DockerError::Unreachable { why, .. })) => {
+                    if std::mem::take(&mut self.unsure) {
+                        self.events.send(Event::Engine(Some(why))).await?;
+                    }
+                    // Its `Up` makes everything due.
+                    due.again(ANYWAY);
                 }
                 Err(error) => {
                     tracing::warn!(%project, %error, "engine.observe.failed");
-                    let changed_at = due.changed_at;
-                    *due = Due { changed_at, ..Due::at(Instant::now() + AGAIN) };
+                    due.again(AGAIN);
                 }
             }
         }
@@ -250,3 +281,7 @@ mod tests {
         assert_eq!(due.len(), 1);
     }
 }
+
+#[cfg(all(test, feature = "testing"))]
+#[path = "watch_tests.rs"]
+mod on_the_model;

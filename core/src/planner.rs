@@ -1,0 +1,224 @@
+//! The standard plan: which services go back to what, in which order, by which
+//! steps.
+
+use alloc::{collections::BTreeSet, format, vec::Vec};
+use core::time::Duration;
+
+use crate::{
+    incident::ServiceChange,
+    plan::{Does, Plan, Step},
+    project::Project,
+    revision::{Revision, ServiceRecord},
+    settings::{ProjectSettings, Scope},
+    words::{ImageId, RevisionNo, ServiceName},
+};
+
+/// How long an engine may take over a tag.
+const RETAG: Duration = Duration::from_secs(60);
+/// How long a replacement may take, besides the time to start: a container may
+/// use its whole `stop_grace_period` first.
+const REPLACE: Duration = Duration::from_secs(300);
+/// How long removing what was kept aside may take.
+const DISCARD: Duration = Duration::from_secs(120);
+
+/// What a rollback would do.
+pub(crate) struct Planned {
+    pub(crate) services: Vec<ServiceChange>,
+    pub(crate) plan: Plan,
+}
+
+/// Which services go back to a revision because of a breach of `service`.
+pub(crate) fn in_scope(
+    project: &Project,
+    settings: &ProjectSettings,
+    to: RevisionNo,
+    scope: Scope,
+    service: &ServiceName,
+) -> BTreeSet<ServiceName> {
+    let durable = &project.durable;
+    let Some(target) = durable.revisions.get(&to).map(|known| &known.revision) else {
+        return BTreeSet::new();
+    };
+    let changed_by = |number| durable.revisions.get(number).map(|known| &known.revision.changed);
+    let blamed = if durable.chain.is_empty() { durable.current.as_slice() } else { &durable.chain };
+    let chosen: BTreeSet<ServiceName> = match scope {
+        Scope::Service => [service.clone()].into(),
+        Scope::Deployment => blamed.iter().filter_map(changed_by).flatten().cloned().collect(),
+        Scope::Project => whole(target, settings),
+    };
+    chosen.into_iter().filter(|name| goes_back(project, target, name)).collect()
+}
+
+/// Every service that differs from a revision, those with named volumes only
+/// where the configuration says so.
+pub(crate) fn all_that_differ(
+    project: &Project,
+    settings: &ProjectSettings,
+    to: &Revision,
+) -> BTreeSet<ServiceName> {
+    whole(to, settings).into_iter().filter(|name| goes_back(project, to, name)).collect()
+}
+
+fn whole(to: &Revision, settings: &ProjectSettings) -> BTreeSet<ServiceName> {
+    let goes = to.services.iter().filter(|service| settings.stateful || !service.stateful);
+    goes.map(|service| service.name.clone()).collect()
+}
+
+/// It was there, it runs something else now, and it is not a job that has run.
+fn goes_back(project: &Project, to: &Revision, name: &ServiceName) -> bool {
+    let Some(target) = to.service(name) else { return false };
+    match project.running(name) {
+        None => !target.one_shot,
+        Some(now) => now.fingerprint != target.fingerprint && !(now.one_shot && target.one_shot),
+    }
+}
+
+/// The plan that puts these services back to a revision; `None` if there is
+/// nothing to put back.
+pub(crate) fn plan(
+    project: &Project,
+    settings: &ProjectSettings,
+    from: &Revision,
+    to: &Revision,
+    services: &BTreeSet<ServiceName>,
+) -> Option<Planned> {
+    let order = in_order(to, services);
+    let changes: Vec<Change<'_>> =
+        order.iter().filter_map(|name| Change::of(project, from, to, name)).collect();
+    if changes.is_empty() {
+        return None;
+    }
+    let followers = followers(project, services);
+    let recreated: Vec<&ServiceRecord> =
+        changes.iter().map(|change| change.target).chain(followers).collect();
+    let names: Vec<ServiceName> = recreated.iter().map(|record| record.name.clone()).collect();
+
+    let mut steps = alloc::vec![tell("tell people that it begins")];
+    steps.extend(changes.iter().map(|change| retag(change, change.target.image_id)));
+    steps.extend(recreated.iter().map(|record| recreate(record, settings)));
+    steps.push(Step {
+        name: "wait until healthy".into(),
+        does: Does::WaitHealthy { services: names.clone() },
+        limit: settings.start_timeout,
+    });
+    steps.push(Step {
+        name: "remove what was replaced".into(),
+        does: Does::Discard { services: names.clone() },
+        limit: DISCARD,
+    });
+    steps.push(Step { name: "verify".into(), does: Does::Verify, limit: settings.recover_within });
+    steps.push(tell("tell people how it ended"));
+
+    let mut undo: Vec<Step> = names.iter().rev().map(put_back).collect();
+    let moved = changes.iter().filter(|change| change.from_image == change.target.image);
+    undo.extend(moved.map(|change| retag(change, change.from_id)));
+    undo.push(tell("tell people how it ended"));
+
+    let services = changes.iter().map(Change::record).collect();
+    Some(Planned { services, plan: Plan { steps, undo } })
+}
+
+/// One service's way back.
+struct Change<'a> {
+    target: &'a ServiceRecord,
+    from_image: &'a str,
+    from_id: ImageId,
+}
+
+impl<'a> Change<'a> {
+    fn of(
+        project: &'a Project,
+        from: &'a Revision,
+        to: &'a Revision,
+        name: &ServiceName,
+    ) -> Option<Self> {
+        let target = to.service(name)?;
+        let now = project.running(name).or_else(|| from.service(name)).unwrap_or(target);
+        Some(Self { target, from_image: &now.image, from_id: now.image_id })
+    }
+
+    fn record(&self) -> ServiceChange {
+        ServiceChange {
+            name: self.target.name.clone(),
+            from_image: self.from_image.into(),
+            from_id: self.from_id,
+            to_image: self.target.image.clone(),
+            to_id: self.target.image_id,
+        }
+    }
+}
+
+fn tell(name: &str) -> Step {
+    Step { name: name.into(), does: Does::Tell, limit: Duration::ZERO }
+}
+
+fn retag(change: &Change<'_>, image: ImageId) -> Step {
+    let target = change.target;
+    Step {
+        name: format!("retag {} as {}", image.short(), target.image),
+        does: Does::Retag { service: target.name.clone(), reference: target.image.clone(), image },
+        limit: RETAG,
+    }
+}
+
+fn recreate(record: &ServiceRecord, settings: &ProjectSettings) -> Step {
+    Step {
+        name: format!("recreate {}", record.name),
+        does: Does::Recreate {
+            service: record.name.clone(),
+            records: record.containers.clone(),
+            image: record.image_id,
+            order: settings.order,
+            drain: settings.drain,
+            start_timeout: settings.start_timeout,
+        },
+        limit: settings.start_timeout + settings.drain + REPLACE,
+    }
+}
+
+fn put_back(service: &ServiceName) -> Step {
+    Step {
+        name: format!("put back {service}"),
+        does: Does::PutBack { service: service.clone() },
+        limit: REPLACE,
+    }
+}
+
+/// Services that live in the namespaces of those: they must be made again
+/// after them, as they are.
+fn followers<'a>(project: &'a Project, services: &BTreeSet<ServiceName>) -> Vec<&'a ServiceRecord> {
+    let seen = project.seen.as_ref().map(|seen| seen.services.as_slice()).unwrap_or_default();
+    seen.iter()
+        .map(|service| &service.record)
+        .filter(|record| !services.contains(&record.name))
+        .filter(|record| record.joins.iter().any(|joined| services.contains(joined)))
+        .collect()
+}
+
+/// What others depend on comes first; a circle is cut where it closes.
+fn in_order(to: &Revision, services: &BTreeSet<ServiceName>) -> Vec<ServiceName> {
+    fn visit(
+        name: &ServiceName,
+        to: &Revision,
+        services: &BTreeSet<ServiceName>,
+        visited: &mut BTreeSet<ServiceName>,
+        order: &mut Vec<ServiceName>,
+    ) {
+        if !visited.insert(name.clone()) {
+            return;
+        }
+        if let Some(record) = to.service(name) {
+            for before in record.depends_on.iter().chain(&record.joins) {
+                visit(before, to, services, visited, order);
+            }
+        }
+        if services.contains(name) {
+            order.push(name.clone());
+        }
+    }
+    let (mut visited, mut order) = (BTreeSet::new(), Vec::new());
+    for name in services {
+        visit(name, to, services, &mut visited, &mut order);
+    }
+    order
+}

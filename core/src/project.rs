@@ -1,0 +1,344 @@
+//! What is remembered of one project: the fold of its facts, and what was seen
+//! of it since the daemon started.
+
+use alloc::{
+    collections::{BTreeMap, BTreeSet},
+    string::{String, ToString},
+    vec::Vec,
+};
+use core::time::Duration;
+
+use crate::{
+    fact::Fact,
+    guard::Guard,
+    incident::{Cause, Incident, Outcome},
+    moment::Moment,
+    revision::{Observation, Revision, ServiceRecord, Standing},
+    settings::ProjectSettings,
+    view::PauseView,
+    words::{Fingerprint, ImageId, IncidentId, ProjectName, RevisionNo, ServiceName, TriggerId},
+};
+
+/// One project.
+#[derive(Clone, Debug)]
+pub(crate) struct Project {
+    pub(crate) name: ProjectName,
+    /// `None`: it is not in the configuration now; what is remembered stays.
+    pub(crate) settings: Option<ProjectSettings>,
+    pub(crate) durable: Durable,
+    /// What was seen last.
+    pub(crate) seen: Option<Observation>,
+    /// When what runs last changed.
+    pub(crate) changed_at: Moment,
+    /// What is known of each revision's images and records.
+    pub(crate) restorable: BTreeMap<RevisionNo, Option<String>>,
+    pub(crate) bake: Bake,
+    /// A person has deployed this service while our rollback runs.
+    pub(crate) overtaken: Option<ServiceName>,
+}
+
+/// How much of a bake has been observed.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Bake {
+    pub(crate) observed: Duration,
+    /// Up to when that was counted; `None` while it stands still.
+    pub(crate) counted_to: Option<Moment>,
+}
+
+/// The fold of a project's facts.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Durable {
+    pub(crate) revisions: BTreeMap<RevisionNo, Known>,
+    pub(crate) current: Option<RevisionNo>,
+    /// What runs when nothing is being deployed, by service.
+    pub(crate) baseline: BTreeMap<ServiceName, Fingerprint>,
+    /// Deployments whose bake is not finished, oldest first.
+    pub(crate) chain: Vec<RevisionNo>,
+    pub(crate) deploying: Option<Deploying>,
+    pub(crate) pause: Option<PauseView>,
+    pub(crate) rollback: Option<IncidentId>,
+    pub(crate) breached: BTreeMap<TriggerId, Option<Guard>>,
+    /// When the last rollback ended: what was seen before shows its making.
+    pub(crate) acted_until: Moment,
+    /// Each rollback that was begun: when, from which images, and its number.
+    pub(crate) past: Vec<Past>,
+}
+
+/// A revision and what is thought of it.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Known {
+    pub(crate) revision: Revision,
+    pub(crate) standing: Standing,
+    pub(crate) returnable: bool,
+}
+
+/// A deployment under way.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Deploying {
+    pub(crate) began: Moment,
+    pub(crate) services: BTreeSet<ServiceName>,
+}
+
+/// A rollback of the past, as the guards need it.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Past {
+    pub(crate) id: IncidentId,
+    pub(crate) at: Moment,
+    pub(crate) images: Vec<ImageId>,
+    pub(crate) from: RevisionNo,
+    pub(crate) to: RevisionNo,
+    pub(crate) forward: bool,
+    pub(crate) done: bool,
+}
+
+impl Project {
+    pub(crate) fn new(name: ProjectName) -> Self {
+        Self {
+            name,
+            settings: None,
+            durable: Durable::default(),
+            seen: None,
+            changed_at: Moment::ZERO,
+            restorable: BTreeMap::new(),
+            bake: Bake::default(),
+            overtaken: None,
+        }
+    }
+
+    /// Moves on by one fact about this project. `incident` is the rollback the
+    /// fact is about, as it was before the fact.
+    pub(crate) fn apply(&mut self, fact: &Fact, incident: Option<&Incident>) {
+        if let Fact::DeploymentEnded { .. } | Fact::RollbackEnded { .. } = fact {
+            self.bake = Bake::default();
+        }
+        if let Fact::RollbackBegan(_) | Fact::RollbackEnded { .. } = fact {
+            self.overtaken = None;
+        }
+        self.durable.apply(fact, incident);
+    }
+
+    /// The services whose containers differ from what shall run: changed, new
+    /// or gone.
+    pub(crate) fn differing(&self) -> BTreeSet<ServiceName> {
+        let Some(seen) = &self.seen else { return BTreeSet::new() };
+        let running: BTreeMap<_, _> =
+            seen.services.iter().map(|s| (&s.record.name, &s.record.fingerprint)).collect();
+        let baseline = &self.durable.baseline;
+        let changed = running.iter().filter(|(name, print)| baseline.get(**name) != Some(**print));
+        let gone = baseline.keys().filter(|name| !running.contains_key(name));
+        changed.map(|(name, _)| *name).chain(gone).cloned().collect()
+    }
+
+    /// What is recorded of a service's present containers.
+    pub(crate) fn running(&self, service: &ServiceName) -> Option<&ServiceRecord> {
+        let seen = self.seen.as_ref()?;
+        seen.services.iter().map(|s| &s.record).find(|record| record.name == *service)
+    }
+
+    /// Was it looked at since the daemon started, and since its last rollback?
+    pub(crate) fn is_seen(&self) -> bool {
+        self.seen.as_ref().is_some_and(|seen| seen.at > self.durable.acted_until)
+    }
+
+    /// Does anything of it exist?
+    pub(crate) fn exists(&self) -> bool {
+        self.seen.as_ref().is_some_and(|seen| !seen.services.is_empty())
+    }
+}
+
+impl Default for Durable {
+    fn default() -> Self {
+        Self {
+            revisions: BTreeMap::new(),
+            current: None,
+            baseline: BTreeMap::new(),
+            chain: Vec::new(),
+            deploying: None,
+            pause: None,
+            rollback: None,
+            breached: BTreeMap::new(),
+            acted_until: Moment::ZERO,
+            past: Vec::new(),
+        }
+    }
+}
+
+impl Durable {
+    fn apply(&mut self, fact: &Fact, incident: Option<&Incident>) {
+        match fact {
+            Fact::DeploymentBegan { at, services, .. } => {
+                let services = services.iter().cloned().collect();
+                self.deploying = Some(Deploying { began: *at, services });
+            }
+            Fact::DeploymentGrew { services, .. } => {
+                if let Some(deploying) = &mut self.deploying {
+                    deploying.services.extend(services.iter().cloned());
+                }
+            }
+            Fact::DeploymentEnded { revision, .. } => self.deployed(revision),
+            Fact::DeploymentVanished { .. } => self.deploying = None,
+            Fact::Stands { revision, standing, returnable, .. } => {
+                if let Some(known) = self.revisions.get_mut(revision) {
+                    known.standing = *standing;
+                    known.returnable = *returnable;
+                }
+                if *standing != Standing::Baking && self.chain.last() == Some(revision) {
+                    self.chain.clear();
+                }
+            }
+            Fact::Breached { breach, .. } => {
+                self.breached.insert(breach.trigger.clone(), None);
+            }
+            Fact::Cleared { trigger, .. } => {
+                self.breached.remove(trigger);
+            }
+            Fact::Alerted { trigger, guard, .. } => self.decided(trigger, *guard),
+            Fact::Refused { incident, guard } => {
+                if let Some(breach) = incident.breach() {
+                    self.decided(&breach.trigger, *guard);
+                }
+            }
+            Fact::RollbackBegan(incident) => self.rollback_began(incident),
+            Fact::RollbackEnded { at, outcome, .. } => {
+                self.acted_until = *at;
+                if let Some(incident) = incident {
+                    self.rollback_ended(incident, *outcome);
+                }
+            }
+            Fact::Paused { until, reason, .. } => {
+                self.pause = Some(PauseView { until: *until, reason: reason.clone() });
+            }
+            Fact::Resumed { .. } => self.pause = None,
+            Fact::Joined { .. }
+            | Fact::StepBegan { .. }
+            | Fact::StepEnded { .. }
+            | Fact::Verifying { .. }
+            | Fact::NextTarget { .. } => {}
+        }
+    }
+
+    fn decided(&mut self, trigger: &TriggerId, guard: Guard) {
+        if let Some(decided) = self.breached.get_mut(trigger) {
+            *decided = Some(guard);
+        }
+    }
+
+    fn deployed(&mut self, revision: &Revision) {
+        self.deploying = None;
+        let first = revision.changed.is_empty();
+        for known in self.revisions.values_mut() {
+            if known.standing == Standing::Baking {
+                // Another deployment came before its bake was over.
+                known.standing = Standing::Unproven;
+                known.returnable = false;
+            }
+        }
+        // A deployment that leaves nothing of what the unfinished ones changed
+        // still shares their blame: nobody saw them through.
+        if !first {
+            self.chain.push(revision.number);
+        }
+        let standing = if first { Standing::Unproven } else { Standing::Baking };
+        let record = |s: &ServiceRecord| (s.name.clone(), s.fingerprint.clone());
+        self.baseline = revision.services.iter().map(record).collect();
+        self.current = Some(revision.number);
+        let known = Known { revision: revision.clone(), standing, returnable: first };
+        self.revisions.insert(revision.number, known);
+    }
+
+    fn rollback_began(&mut self, incident: &Incident) {
+        self.rollback = Some(incident.id);
+        let Some(to) = incident.to else { return };
+        self.past.push(Past {
+            id: incident.id,
+            at: incident.began_at,
+            images: incident.services.iter().map(|service| service.from_id).collect(),
+            from: incident.from,
+            to,
+            forward: incident.goes_forward(),
+            done: false,
+        });
+    }
+
+    fn rollback_ended(&mut self, incident: &Incident, outcome: Outcome) {
+        self.rollback = None;
+        let stands = match outcome {
+            Outcome::Recovered | Outcome::Unverified | Outcome::NotRecovered => true,
+            Outcome::Failed | Outcome::Refused => false,
+        };
+        let Some(to) = incident.to.filter(|_| stands) else { return };
+        if let Some(past) = self.past.last_mut() {
+            past.done = true;
+            past.to = to;
+        }
+        self.current = Some(to);
+        self.chain.clear();
+        let Some(known) = self.revisions.get(&to) else { return };
+        for change in &incident.services {
+            match known.revision.service(&change.name) {
+                Some(record) => {
+                    self.baseline.insert(change.name.clone(), record.fingerprint.clone());
+                }
+                None => {
+                    self.baseline.remove(&change.name);
+                }
+            }
+        }
+    }
+
+    /// Deployments whose bake is not finished and when the first began, if one
+    /// of them changed any of these services.
+    pub(crate) fn blamed(&self, services: &[&ServiceName]) -> Option<Moment> {
+        let unfinished = || self.chain.iter().filter_map(|number| self.revisions.get(number));
+        let touches = |known: &Known| known.revision.changed.iter().any(|s| services.contains(&s));
+        unfinished().any(touches).then(|| unfinished().next().map(|k| k.revision.began_at))?
+    }
+
+    /// Where a rollback would go: the newest good revision before the
+    /// unfinished deployments, or a newer one that nothing is held against.
+    pub(crate) fn target(&self, except: &BTreeSet<RevisionNo>) -> Option<RevisionNo> {
+        let before = self.chain.first().copied().or(self.current)?;
+        let earlier = self.revisions.range(..before).rev();
+        let mut candidates = earlier.filter(|(number, known)| {
+            known.returnable && known.standing != Standing::Bad && !except.contains(number)
+        });
+        candidates.next().map(|(number, _)| *number)
+    }
+
+    /// Where the next deployment could go back to.
+    pub(crate) fn refuge(&self) -> Option<RevisionNo> {
+        if self.chain.is_empty() { self.current } else { self.target(&BTreeSet::new()) }
+    }
+
+    /// The revisions that must stay restorable.
+    pub(crate) fn kept(&self, keep: u32) -> BTreeSet<RevisionNo> {
+        let good = self.revisions.iter().rev().filter(|(_, k)| k.standing == Standing::Good);
+        let good = good.take(keep as usize).map(|(number, _)| *number);
+        let last = self.past.last().map(|past| past.from);
+        good.chain(self.current)
+            .chain(self.refuge())
+            .chain(self.target(&BTreeSet::new()))
+            .chain(last)
+            .collect()
+    }
+
+    /// The number that the next revision gets.
+    pub(crate) fn next_number(&self) -> RevisionNo {
+        RevisionNo(self.revisions.keys().next_back().map_or(1, |last| last.0 + 1))
+    }
+}
+
+impl Incident {
+    /// Does it undo an earlier rollback?
+    #[must_use]
+    pub fn goes_forward(&self) -> bool {
+        matches!(self.cause, Cause::Person { forward: true, .. } | Cause::NotRecovered { .. })
+    }
+
+    /// Its service names, joined: `backend, web`.
+    #[must_use]
+    pub fn service_names(&self) -> String {
+        let names: Vec<&str> = self.services.iter().map(|service| service.name.as_str()).collect();
+        names.join(", ").to_string()
+    }
+}

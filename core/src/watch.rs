@@ -1,0 +1,506 @@
+//! One trigger at work: samples in, and whether its condition has held for its
+//! time. Constant time and no allocation a sample, however long the window.
+//!
+//! The rule of `for` is Prometheus's: pending since the first breaching sample,
+//! breached at the first breaching sample at least `for` later, cleared by any
+//! that does not breach. What Prometheus has no rule for (gaps, grace, blindness,
+//! `share`) is the contract's.
+
+use alloc::collections::VecDeque;
+use core::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    moment::Moment,
+    reading::{Missing, Reading},
+    settings::{Hold, OnBlind, TriggerSettings},
+    signal::Signal,
+    view::{RECENT, TriggerState, TriggerView},
+};
+
+/// How many samples in a row must not breach before a signal counts as back.
+const BACK: u32 = 3;
+
+/// A trigger and its window.
+#[derive(Clone, Debug)]
+pub struct Watch {
+    settings: TriggerSettings,
+    window: Window,
+    /// The most samples that a span for `share` holds.
+    slots: usize,
+    /// Samples before this do not count: grace, or a deployment under way.
+    counts_from: Moment,
+    /// Pending when a deployment began: starts anew when it has ended.
+    held_back: bool,
+}
+
+/// What a trigger has seen: all of it that a restart keeps.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Window {
+    /// Since when it has been watching without a break.
+    began: Moment,
+    /// When the source was last asked.
+    asked: Option<Moment>,
+    /// When the last usable value was asked for.
+    last: Option<Moment>,
+    /// The last usable value.
+    #[serde(default, with = "crate::number::option")]
+    value: Option<f64>,
+    /// The last of those that counted.
+    counted: Option<Moment>,
+    held: Held,
+    /// For `share`: every sample that the span still needs, oldest first.
+    span: VecDeque<(Moment, bool)>,
+    /// How many of them breach.
+    breaching: u32,
+    /// Why there is no value, if the last answer had none.
+    missing: Option<Missing>,
+    /// How far beyond the threshold the breach was that a deployment found; kept
+    /// over gaps, until a sample does not breach.
+    #[serde(default, with = "crate::number::option")]
+    older: Option<f64>,
+    /// Usable before the present deployment began.
+    fresh_before: Option<Moment>,
+    /// Time covered by usable samples since the bake began.
+    covered: Duration,
+    /// Verification counts samples from here.
+    judged_from: Option<Moment>,
+    /// Samples in a row since then that did not breach.
+    calm: u32,
+    /// Usable samples since then.
+    judged: u32,
+    /// People were told that it is blind.
+    told_blind: bool,
+    recent: [Option<f32>; RECENT],
+    next: u8,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+enum Held {
+    Calm,
+    Pending { since: Moment },
+    Breached { since: Moment, at: Moment },
+}
+
+/// What verification sees of a signal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Judgement {
+    /// Enough samples in a row do not breach.
+    Back,
+    /// There are samples, but not enough good ones in a row.
+    NotYet,
+    /// No usable sample yet.
+    NoData,
+}
+
+impl Watch {
+    /// A trigger that has seen nothing yet.
+    #[must_use]
+    pub fn new(settings: TriggerSettings, now: Moment) -> Self {
+        let slots = match settings.hold {
+            Hold::For(_) => 0,
+            Hold::Share { within, .. } => slots(within, settings.every),
+        };
+        let window = Window {
+            began: now,
+            asked: None,
+            last: None,
+            value: None,
+            counted: None,
+            held: Held::Calm,
+            span: VecDeque::with_capacity(slots),
+            breaching: 0,
+            missing: None,
+            older: None,
+            fresh_before: None,
+            covered: Duration::ZERO,
+            judged_from: None,
+            calm: 0,
+            judged: 0,
+            told_blind: false,
+            recent: [None; RECENT],
+            next: 0,
+        };
+        Self { settings, window, slots, counts_from: Moment::ZERO, held_back: false }
+    }
+
+    /// What it was told to watch.
+    #[must_use]
+    pub const fn settings(&self) -> &TriggerSettings {
+        &self.settings
+    }
+
+    /// Takes changed settings. What is measured, or when it breaches, has
+    /// changed: the window starts empty; else it is kept.
+    pub fn configure(&mut self, settings: TriggerSettings, now: Moment) {
+        let old = &self.settings;
+        let same = old.signal == settings.signal
+            && old.measures == settings.measures
+            && old.condition == settings.condition
+            && old.hold == settings.hold
+            && old.every == settings.every;
+        if same {
+            self.settings = settings;
+        } else {
+            *self = Self::new(settings, now);
+        }
+    }
+
+    /// Takes one reading, asked for at `at`. One that is not newer than the
+    /// last is ignored.
+    pub fn feed(&mut self, at: Moment, reading: &Reading) {
+        if self.window.asked.is_some_and(|asked| at <= asked) {
+            return;
+        }
+        self.window.asked = Some(at);
+        match reading {
+            Reading::Value(value) => self.value(at, *value),
+            Reading::Missing(missing) => self.missing(at, missing),
+        }
+    }
+
+    fn missing(&mut self, at: Moment, missing: &Missing) {
+        self.window.remember(None);
+        if self.window.missing.as_ref() != Some(missing) {
+            self.window.missing = Some(missing.clone());
+        }
+        // Prometheus: an empty answer resolves at once, a failed query changes nothing.
+        let empty = matches!(missing, Missing::Empty(_));
+        if self.settings.max_gap.is_zero() && empty && at >= self.counts_from {
+            self.window.clear();
+        }
+    }
+
+    fn value(&mut self, at: Moment, value: f64) {
+        let blind_after = self.blind_after();
+        let window = &mut self.window;
+        window.remember(Some(value as f32));
+        window.missing = None;
+        window.told_blind = false;
+        if let Some(last) = window.last {
+            window.covered += at.since(last).min(blind_after);
+        }
+        (window.last, window.value) = (Some(at), Some(value));
+        if at < self.counts_from {
+            return;
+        }
+        let gap = window.counted.map_or(Duration::ZERO, |counted| at.since(counted));
+        if !self.settings.max_gap.is_zero() && gap > self.settings.max_gap {
+            window.clear();
+        }
+        window.counted = Some(at);
+        let breaches = self.settings.condition.breached_by(value);
+        if window.judged_from.is_some_and(|from| at >= from) {
+            window.judged = window.judged.saturating_add(1);
+            window.calm = if breaches { 0 } else { window.calm.saturating_add(1) };
+        }
+        match self.settings.hold {
+            Hold::For(span) => window.hold(at, breaches, span),
+            Hold::Share { share, within } => {
+                window.hold_share(at, breaches, share.get(), within, self.slots);
+            }
+        }
+    }
+
+    /// How long without a usable value makes it blind.
+    fn blind_after(&self) -> Duration {
+        self.settings.every * 3
+    }
+
+    /// When it becomes blind unless a usable value comes.
+    #[must_use]
+    pub fn blind_at(&self) -> Moment {
+        let heard = self.window.last.unwrap_or(self.window.began);
+        heard.max(self.window.began) + self.blind_after()
+    }
+
+    /// Has it had no usable value for too long?
+    #[must_use]
+    pub fn is_blind(&self, now: Moment) -> bool {
+        now > self.blind_at()
+    }
+
+    /// Time alone: what is pending does not outlast a gap.
+    pub fn wake(&mut self, now: Moment) {
+        let gap = self.window.counted.map_or(Duration::ZERO, |counted| now.since(counted));
+        if !self.settings.max_gap.is_zero() && gap > self.settings.max_gap {
+            self.window.clear();
+        }
+    }
+
+    /// Should people be told, now, that it is blind? Says so once.
+    pub fn tell_blind(&mut self, now: Moment) -> bool {
+        let tell = self.settings.on_blind == OnBlind::Alert
+            && self.is_blind(now)
+            && !core::mem::replace(&mut self.window.told_blind, true);
+        self.window.told_blind &= self.is_blind(now);
+        tell
+    }
+
+    /// Since when its condition holds, and when it had held for its time;
+    /// `None` unless it is breached.
+    #[must_use]
+    pub fn breach(&self, now: Moment) -> Option<(Moment, Moment)> {
+        if let Held::Breached { since, at } = self.window.held {
+            return Some((since, at));
+        }
+        self.breach_by_blindness(now)
+    }
+
+    /// `on_blind = "breach"`: it had data when the deployment began and has had
+    /// none since, for its time and the grace.
+    fn breach_by_blindness(&self, now: Moment) -> Option<(Moment, Moment)> {
+        let began = self.window.fresh_before?;
+        let unseen = self.window.last.is_none_or(|last| last < began);
+        let due = began + self.settings.grace + self.settings.hold.span().max(self.blind_after());
+        let breach = self.settings.on_blind == OnBlind::Breach && unseen && now >= due;
+        breach.then_some((began, due))
+    }
+
+    /// Did the last answer hold a value, and does that breach?
+    #[must_use]
+    pub fn breaches_now(&self) -> bool {
+        let window = &self.window;
+        let newest = window.value.filter(|_| window.asked == window.counted);
+        newest.is_some_and(|value| self.settings.condition.breached_by(value))
+    }
+
+    /// Is it breached because it sees nothing since the deployment?
+    #[must_use]
+    pub fn is_breach_by_blindness(&self, now: Moment) -> bool {
+        self.breach_by_blindness(now).is_some()
+    }
+
+    /// The last usable value, if it is not blind.
+    #[must_use]
+    pub fn value_now(&self, now: Moment) -> Option<f64> {
+        self.window.value.filter(|_| !self.is_blind(now))
+    }
+
+    /// Is its condition holding, though not yet for its time?
+    #[must_use]
+    pub const fn is_pending(&self) -> bool {
+        matches!(self.window.held, Held::Pending { .. })
+    }
+
+    /// Had its condition held its full time before the present deployment, and
+    /// is it not half again as bad since? Then it is older, and not blamed on it.
+    #[must_use]
+    pub fn is_older(&self) -> bool {
+        let (Some(before), Some(value)) = (self.window.older, self.window.value) else {
+            return false;
+        };
+        let excess = self.settings.condition.excess(value);
+        self.settings.signal != Signal::Health && !(excess >= before * 1.5 && excess > before)
+    }
+
+    /// Had its condition held its full time before the present deployment?
+    #[must_use]
+    pub const fn was_older(&self) -> bool {
+        self.window.older.is_some()
+    }
+
+    /// Samples before `moment` do not count.
+    pub fn grace_until(&mut self, moment: Moment) {
+        if !self.held_back {
+            self.counts_from = moment;
+        }
+    }
+
+    /// A deployment that may be blamed for it has begun.
+    pub fn deployment_began(&mut self, at: Moment) {
+        let blind = self.is_blind(at);
+        self.window.fresh_before = (!blind && self.window.last.is_some()).then_some(at);
+        match self.window.held {
+            Held::Breached { since, .. } if since < at => {
+                let last = self.window.value.unwrap_or_default();
+                self.window.older = Some(self.settings.condition.excess(last));
+            }
+            Held::Pending { since } if since < at => {
+                self.window.clear();
+                self.held_back = true;
+                self.counts_from = Moment::from_nanos(u64::MAX);
+            }
+            Held::Calm | Held::Pending { .. } | Held::Breached { .. } => {}
+        }
+    }
+
+    /// That deployment has ended: what was held back counts from `counts_from`.
+    pub fn deployment_ended(&mut self, counts_from: Moment) {
+        if core::mem::take(&mut self.held_back) {
+            self.counts_from = counts_from;
+        }
+    }
+
+    /// A bake begins: coverage counts from here.
+    pub const fn bake_began(&mut self) {
+        self.window.covered = Duration::ZERO;
+    }
+
+    /// Time covered by usable samples since the bake began.
+    #[must_use]
+    pub const fn covered(&self) -> Duration {
+        self.window.covered
+    }
+
+    /// Begins to count for a verification.
+    pub const fn judge_from(&mut self, from: Moment) {
+        self.window.judged_from = Some(from);
+        self.window.judged = 0;
+        self.window.calm = 0;
+    }
+
+    /// What verification sees.
+    #[must_use]
+    pub const fn judgement(&self) -> Judgement {
+        match (self.window.judged, self.window.calm) {
+            (0, _) => Judgement::NoData,
+            (_, calm) if calm >= BACK => Judgement::Back,
+            _ => Judgement::NotYet,
+        }
+    }
+
+    /// What it has seen, for a checkpoint.
+    #[must_use]
+    pub const fn window(&self) -> &Window {
+        &self.window
+    }
+
+    /// Goes on from a checkpoint: what lies between is a gap.
+    pub fn restore(&mut self, window: Window, now: Moment) {
+        let judged_from = self.window.judged_from;
+        // Being blind begins anew: nobody asked while the daemon was away.
+        self.window = Window { began: now, ..window };
+        // What is judged, the facts say: a checkpoint may be older than they.
+        if self.window.judged_from != judged_from {
+            self.window.judged_from = judged_from;
+            (self.window.judged, self.window.calm) = (0, 0);
+        }
+        self.window.span.reserve(self.slots.saturating_sub(self.window.span.len()));
+    }
+
+    /// How it looks from outside.
+    #[must_use]
+    pub fn view(&self, now: Moment) -> TriggerView {
+        let settings = &self.settings;
+        let state = match self.window.held {
+            _ if now < self.counts_from => TriggerState::Grace,
+            _ if self.breach_by_blindness(now).is_some() => TriggerState::Breached,
+            _ if self.is_blind(now) => TriggerState::Blind,
+            Held::Calm => TriggerState::Ok,
+            Held::Pending { .. } => TriggerState::Pending,
+            Held::Breached { .. } => TriggerState::Breached,
+        };
+        let reason = match (state, &self.window.missing) {
+            (TriggerState::Grace, _) => Some("samples do not count yet after a start".into()),
+            (_, Some(missing)) => Some(alloc::format!("{missing}")),
+            (TriggerState::Blind, None) => Some("the source has not answered yet".into()),
+            _ => None,
+        };
+        TriggerView {
+            name: settings.name.clone(),
+            signal: settings.signal.clone(),
+            source: settings.source.clone(),
+            action: settings.action,
+            state,
+            value: self.window.value,
+            at: self.window.last,
+            condition: settings.condition,
+            pending_since: match self.window.held {
+                Held::Calm => None,
+                Held::Pending { since } | Held::Breached { since, .. } => Some(since),
+            },
+            reason,
+            recent: self.window.history(),
+        }
+    }
+}
+
+impl Window {
+    fn clear(&mut self) {
+        self.held = Held::Calm;
+        self.span.clear();
+        self.breaching = 0;
+    }
+
+    /// Prometheus's `for`.
+    fn hold(&mut self, at: Moment, breaches: bool, span: Duration) {
+        if !breaches {
+            self.older = None;
+            return self.clear();
+        }
+        self.hold_if(at, |since| at.since(since) >= span);
+    }
+
+    /// At least `share` of the samples of the span, the newest among them, and
+    /// they cover the span.
+    fn hold_share(
+        &mut self,
+        at: Moment,
+        breaches: bool,
+        share: f64,
+        within: Duration,
+        most: usize,
+    ) {
+        // A source that is asked more often than agreed costs span, not memory.
+        if self.span.len() >= most {
+            self.drop_oldest();
+        }
+        self.span.push_back((at, breaches));
+        self.breaching += u32::from(breaches);
+        let from = at - within;
+        while self.span.get(1).is_some_and(|(second, _)| *second <= from) {
+            self.drop_oldest();
+        }
+        if self.breaching == 0 {
+            self.held = Held::Calm;
+            self.older = None;
+            return;
+        }
+        let covers = self.span.front().is_some_and(|(first, _)| *first <= from);
+        let samples = u32::try_from(self.span.len()).unwrap_or(u32::MAX);
+        let enough = f64::from(self.breaching) >= share * f64::from(samples);
+        if breaches {
+            self.hold_if(at, |_| covers && enough);
+        } else if let Held::Breached { since, .. } = self.held
+            && !enough
+        {
+            self.held = Held::Pending { since };
+        }
+    }
+
+    fn hold_if(&mut self, at: Moment, complete: impl Fn(Moment) -> bool) {
+        let since = match self.held {
+            Held::Calm => at,
+            Held::Pending { since } => since,
+            Held::Breached { .. } => return,
+        };
+        self.held =
+            if complete(since) { Held::Breached { since, at } } else { Held::Pending { since } };
+    }
+
+    fn drop_oldest(&mut self) {
+        if let Some((_, breached)) = self.span.pop_front() {
+            self.breaching -= u32::from(breached);
+        }
+    }
+
+    fn remember(&mut self, value: Option<f32>) {
+        self.recent[usize::from(self.next)] = value;
+        self.next = (self.next + 1) % RECENT as u8;
+    }
+
+    fn history(&self) -> alloc::vec::Vec<Option<f32>> {
+        let (newer, older) = self.recent.split_at(usize::from(self.next));
+        let all = older.iter().chain(newer);
+        all.skip_while(|value| value.is_none()).copied().collect()
+    }
+}
+
+/// How many samples a span holds, with room for the one before it and for
+/// moments that are not exact.
+fn slots(within: Duration, every: Duration) -> usize {
+    let samples = within.as_nanos() / every.as_nanos().max(1);
+    usize::try_from(samples).unwrap_or(usize::MAX).min(100_000) + 4
+}

@@ -1,0 +1,318 @@
+//! Lives at random: people deploy, pause, roll back and come back; sources lie,
+//! fall silent and recover; steps fail; the daemon is restarted. Whatever
+//! happens, what the contract promises holds.
+//!
+//! `ROLLBACKD_SEEDS=100000` runs more lives than the few of every test run; a
+//! life that breaks a promise prints its seed, `ROLLBACKD_SEED=n` runs that one.
+#![allow(missing_docs)]
+
+mod world;
+
+use std::env;
+
+use rollbackd_core::{
+    event::{Command, Event},
+    fact::Fact,
+    incident::{Cause, Incident},
+    moment::Moment,
+    plan::{Does, Fault, StepOutcome},
+    reading::Reading,
+    settings::{Hold, NotRecovered, Scope, TriggerSettings},
+    signal::Signal,
+    words::{ProjectName, RevisionNo, ServiceName, TriggerId},
+};
+use world::*;
+
+/// SplitMix64: a seed is a whole life.
+struct Dice(u64);
+
+impl Dice {
+    fn roll(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    fn below(&mut self, n: u64) -> u64 {
+        self.roll() % n
+    }
+
+    fn one_in(&mut self, n: u64) -> bool {
+        self.below(n) == 0
+    }
+
+    fn pick<'a, T>(&mut self, all: &'a [T]) -> &'a T {
+        let n = u64::try_from(all.len()).unwrap();
+        &all[usize::try_from(self.below(n)).unwrap()]
+    }
+}
+
+fn triggers() -> Vec<TriggerSettings> {
+    let named = |id: &str, service: &str| TriggerSettings {
+        id: TriggerId::new(id),
+        name: id.into(),
+        service: ServiceName::new(service),
+        ..errors()
+    };
+    let share =
+        Hold::Share { share: rollbackd_core::ratio::Ratio::new(0.7).unwrap(), within: secs(90) };
+    let health = TriggerSettings {
+        signal: Signal::Health,
+        condition: rollbackd_core::settings::Condition::AtLeast(3.0),
+        hold: Hold::For(secs(0)),
+        grace: secs(0),
+        ..named("health", "web")
+    };
+    vec![
+        named("errors", "web"),
+        TriggerSettings { hold: share, ..named("slow", "web") },
+        TriggerSettings { blames: vec![ServiceName::new("web")], ..named("auth", "auth") },
+        health,
+    ]
+}
+
+/// What happened in one life, for the promises.
+struct Life {
+    world: World,
+    dice: Dice,
+    checked: usize,
+}
+
+impl Life {
+    fn new(seed: u64) -> Self {
+        let mut dice = Dice(seed);
+        let mut settings = shop(triggers());
+        settings.scope = *dice.pick(&[Scope::Deployment, Scope::Service, Scope::Project]);
+        settings.bake = secs(*dice.pick(&[300, 1800]));
+        settings.settle = secs(*dice.pick(&[5, 60]));
+        settings.not_recovered = *dice.pick(&[NotRecovered::Stay, NotRecovered::Forward]);
+        settings.max_depth = *dice.pick(&[0, 1, 3]) as u32;
+        let mut world = World::new(settings);
+        let long_ago = at(0) - secs(3600);
+        let mut auth = runs("auth", 1, long_ago);
+        auth.depends_on = vec!["db"];
+        let mut sidecar = runs("sidecar", 1, long_ago);
+        sidecar.joins = vec!["web"];
+        world.services.extend([auth, runs("db", 1, long_ago), sidecar]);
+        Self { world, dice, checked: 0 }
+    }
+
+    fn step(&mut self) {
+        match self.dice.below(20) {
+            0 | 1 => self.deploy(),
+            2 => self.mood(),
+            3 => self.command(),
+            4 => {
+                let away = *self.dice.pick(&[1, 20, 100, 4000]);
+                self.world.restart(away);
+            }
+            5 => self.fail_steps(),
+            6 => {
+                self.world.event(Event::Engine(Some("it is away".into())));
+                self.world.run(self.dice.below(90));
+                self.world.event(Event::Engine(None));
+                self.world.look();
+            }
+            7 => {
+                self.world.prompt = !self.world.prompt;
+                self.answer();
+            }
+            _ => {
+                let seconds = *self.dice.pick(&[1, 15, 60, 300, 900]);
+                self.world.run(seconds);
+                self.answer();
+            }
+        }
+        self.check();
+    }
+
+    fn deploy(&mut self) {
+        let service = *self.dice.pick(&["web", "auth", "db"]);
+        let version = u8::try_from(1 + self.dice.below(6)).unwrap();
+        self.world.deploy(service, version);
+    }
+
+    /// Which versions are good, and whether sources answer, changes.
+    fn mood(&mut self) {
+        let (bad, silent) = (self.dice.roll(), self.dice.one_in(4));
+        let always = self.dice.one_in(8);
+        self.world.reads = Box::new(move |world, trigger| {
+            let version = u64::from(world.version(trigger.service.as_str()));
+            let is_bad = always || (version > 1 && (bad >> version) & 1 == 1);
+            let noise = (world.now.as_nanos() / 1_000_000_000 ^ bad) % 11;
+            match (silent, noise) {
+                (true, 0..=5) => unanswered(),
+                (true, 6..=7) => empty(),
+                _ if trigger.signal == Signal::Health => {
+                    Reading::Value(if is_bad { f64::INFINITY } else { 0.0 })
+                }
+                (_, 9) if is_bad => Reading::Value(0.05),
+                _ => Reading::Value(if is_bad { 0.3 } else { 0.01 }),
+            }
+        });
+    }
+
+    fn command(&mut self) {
+        let project = ProjectName::new("shop");
+        let command = match self.dice.below(5) {
+            0 => Command::Pause {
+                project: Some(project),
+                lasts: Some(secs(300)),
+                reason: String::new(),
+            },
+            1 => Command::Pause { project: None, lasts: None, reason: "fair".into() },
+            2 => Command::Resume { project: None },
+            3 => Command::Forward { project, service: None },
+            _ => {
+                let number = RevisionNo(u32::try_from(1 + self.dice.below(5)).unwrap());
+                Command::Rollback {
+                    project,
+                    service: None,
+                    to: self.dice.one_in(2).then_some(number),
+                    reason: String::new(),
+                    dry_run: self.dice.one_in(3),
+                }
+            }
+        };
+        // A refusal is an answer too.
+        let _ = self.world.command(command);
+    }
+
+    fn fail_steps(&mut self) {
+        let (when, fault) = (self.dice.below(6), *self.dice.pick(&[Fault::World, Fault::Target]));
+        self.world.steps = Box::new(move |does| {
+            let fails = matches!(
+                (when, does),
+                (0, Does::Recreate { .. })
+                    | (1, Does::WaitHealthy { .. })
+                    | (2, Does::Retag { .. })
+                    | (3, Does::Discard { .. })
+                    | (3, Does::PutBack { .. })
+            );
+            if fails { failed("so be it", fault) } else { StepOutcome::Done(String::new()) }
+        });
+    }
+
+    fn answer(&mut self) {
+        while let Some((incident, run, does)) = self.world.open.pop() {
+            if self.world.core.awaits(incident, run) {
+                self.world.execute(&does, incident, run);
+            }
+        }
+    }
+
+    /// The promises, over the facts that are new.
+    fn check(&mut self) {
+        let facts = &self.world.facts;
+        for (n, fact) in facts.iter().enumerate().skip(self.checked) {
+            if let Fact::RollbackBegan(incident) = fact {
+                began_rightly(incident, &facts[..n], &self.world);
+            }
+        }
+        self.checked = facts.len();
+    }
+
+    /// Everything ends when people and machines are left alone.
+    fn end(&mut self) {
+        self.world.prompt = true;
+        self.world.steps = Box::new(|_| StepOutcome::Done(String::new()));
+        self.answer();
+        self.world.run(7200);
+        self.check();
+        assert_eq!(self.world.view().rollback, None, "every rollback ends");
+        let facts = &self.world.facts;
+        let count = |which: fn(&Fact) -> bool| facts.iter().filter(|fact| which(fact)).count();
+        let began = count(|fact| matches!(fact, Fact::RollbackBegan(_)));
+        assert_eq!(began, count(|fact| matches!(fact, Fact::RollbackEnded { .. })));
+        let now = self.world.view();
+        self.world.restart(0);
+        let again = self.world.view();
+        assert_eq!(now.revision, again.revision);
+        assert_eq!(now.incidents, again.incidents, "starting up is folding the facts");
+        assert_eq!(now.revisions.len(), again.revisions.len());
+    }
+}
+
+/// A rollback that a breach began stood behind every guard, by the facts before
+/// it alone.
+fn began_rightly(incident: &Incident, before: &[Fact], world: &World) {
+    let settings = &world.settings.projects[0];
+    let open = |from: fn(&Fact) -> bool, to: fn(&Fact) -> bool| {
+        let last = before.iter().rposition(|fact| from(fact) || to(fact));
+        last.is_some_and(|n| from(&before[n]))
+    };
+    let running = open(
+        |fact| matches!(fact, Fact::RollbackBegan(_)),
+        |fact| matches!(fact, Fact::RollbackEnded { .. }),
+    );
+    assert!(!running, "one rollback at a time");
+    assert!(incident.to.is_some() && !incident.services.is_empty(), "there is a target");
+    let Cause::Breach(breach) = &incident.cause else { return };
+    let paused = open(
+        |fact| matches!(fact, Fact::Paused { .. }),
+        |fact| matches!(fact, Fact::Resumed { .. }),
+    );
+    assert!(!paused, "never while paused");
+    let deploying = open(
+        |fact| matches!(fact, Fact::DeploymentBegan { .. }),
+        |fact| matches!(fact, Fact::DeploymentEnded { .. } | Fact::DeploymentVanished { .. }),
+    );
+    assert!(!deploying, "never while a deployment is under way");
+    let bad = before.iter().rev().find_map(|fact| match fact {
+        Fact::Stands { revision, standing, .. } if Some(*revision) == incident.to => {
+            Some(*standing)
+        }
+        _ => None,
+    });
+    assert_ne!(bad, Some(rollbackd_core::revision::Standing::Bad), "never to a bad revision");
+    let value = breach.value.expect("a breach has a value");
+    assert!(breach.condition.breached_by(value), "only a live sample completes a breach");
+    let earlier = before.iter().filter_map(|fact| match fact {
+        Fact::RollbackBegan(past) if !past.goes_forward() => Some(&**past),
+        _ => None,
+    });
+    let same = |past: &&Incident| {
+        past.services.iter().any(|p| incident.services.iter().any(|now| now.from_id == p.from_id))
+    };
+    let times: Vec<Moment> = earlier.filter(same).map(|past| past.began_at).collect();
+    let since = |at: &Moment| incident.began_at.since(*at);
+    assert!(times.iter().all(|at| since(at) > settings.cooldown), "never in the cooldown");
+    let today = times.iter().filter(|at| since(at) <= secs(24 * 3600)).count();
+    assert!(today < settings.max_rollbacks as usize, "never past the budget");
+}
+
+fn live(seed: u64) -> Vec<Fact> {
+    let mut life = Life::new(seed);
+    for _ in 0..60 {
+        life.step();
+    }
+    life.end();
+    life.world.facts
+}
+
+fn number(name: &str) -> Option<u64> {
+    env::var(name).ok()?.parse().ok()
+}
+
+#[test]
+fn whatever_happens_the_promises_hold() {
+    if let Some(seed) = number("ROLLBACKD_SEED") {
+        for fact in live(seed) {
+            println!("{fact:?}");
+        }
+        return;
+    }
+    for seed in 0..number("ROLLBACKD_SEEDS").unwrap_or(40) {
+        println!("ROLLBACKD_SEED={seed}");
+        live(seed);
+    }
+}
+
+#[test]
+fn the_same_events_give_the_same_facts() {
+    for seed in 1000..1005 {
+        assert_eq!(live(seed), live(seed));
+    }
+}

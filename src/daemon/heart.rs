@@ -1,0 +1,346 @@
+//! The one loop: an event, a turn of the core, one commit, then the effects.
+//! Nothing happens that was not committed before; a turn that cannot be
+//! committed is dropped, and the next event decides anew.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use rollbackd_core::{
+    effect::{Effect, Notice},
+    event::{Answer, Event, Refusal},
+    fact::Fact,
+    moment::Moment,
+    reading::Sample,
+    reducer::{Core, Turn},
+    settings::{Mode, Settings},
+    status::Checkpoint,
+    words::IncidentId,
+};
+use tokio::{
+    sync::{mpsc, oneshot, watch},
+    time::{Instant, MissedTickBehavior, interval, sleep_until},
+};
+use tokio_util::sync::CancellationToken;
+
+use super::{executor::Order, keeper::Wanted, log, start::Places};
+use crate::{
+    api::{Asked, EngineAway, Snapshot},
+    host::clock::Clock,
+    store::{EffectId, Handle},
+};
+
+/// How often the windows are written down.
+const CHECKPOINT: Duration = Duration::from_secs(5);
+/// How often readers get a new snapshot when nothing was decided.
+const SNAPSHOT: Duration = Duration::from_secs(1);
+/// While state cannot be written, deadlines are looked at no oftener.
+const IN_TROUBLE: Duration = Duration::from_secs(1);
+/// How long a stop waits for the step that runs.
+const STOP_WITHIN: Duration = Duration::from_secs(20);
+
+/// Everything that the loop listens to, the more urgent first.
+pub(super) struct Ears {
+    /// A new configuration; the answer says where each trigger has its place.
+    pub(super) settings: mpsc::Receiver<(Settings, Mode, oneshot::Sender<Places>)>,
+    /// What people ask for.
+    pub(super) commands: mpsc::Receiver<Asked>,
+    /// Steps that have ended, what was seen of the engine.
+    pub(super) events: mpsc::Receiver<Event>,
+    /// What sources say. Bounded: when the loop is behind, sources wait.
+    pub(super) samples: mpsc::Receiver<Sample>,
+    /// Stop.
+    pub(super) stop: CancellationToken,
+}
+
+/// Where the loop's effects go.
+pub(super) struct Hands {
+    pub(super) steps: mpsc::Sender<Order>,
+    pub(super) notices: mpsc::Sender<(EffectId, Notice)>,
+    pub(super) snapshots: watch::Sender<Arc<Snapshot>>,
+    pub(super) wanted: watch::Sender<Wanted>,
+    /// State cannot be written; told from memory.
+    pub(super) troubles: mpsc::Sender<String>,
+}
+
+/// The loop and what it owns.
+pub(super) struct Heart {
+    core: Core,
+    clock: Clock,
+    store: Handle,
+    hands: Hands,
+    mode: Mode,
+    turn: Turn,
+    /// The effects that wait for the end of a step.
+    running: BTreeMap<(IncidentId, u32), EffectId>,
+    engine: Option<EngineAway>,
+    /// State cannot be written: why.
+    trouble: Option<String>,
+    stopping: bool,
+}
+
+impl Heart {
+    pub(super) fn new(core: Core, mode: Mode, clock: Clock, store: Handle, hands: Hands) -> Self {
+        let (turn, running) = (Turn::default(), BTreeMap::new());
+        let (engine, trouble, stopping) = (None, None, false);
+        Self { core, clock, store, hands, mode, turn, running, engine, trouble, stopping }
+    }
+
+    /// Hands on what nobody had acknowledged when the daemon stopped, then
+    /// lives until it is told to stop.
+    pub(super) async fn live(mut self, pending: Vec<(EffectId, Effect)>, mut ears: Ears) {
+        for (id, effect) in pending {
+            self.hand_on(id, effect).await;
+        }
+        self.publish();
+        let mut checkpoint = ticks(CHECKPOINT);
+        let mut snapshot = ticks(SNAPSHOT);
+        loop {
+            let due = self.due();
+            tokio::select! {
+                biased;
+                () = ears.stop.cancelled() => break,
+                Some((settings, mode, answer)) = ears.settings.recv() => {
+                    self.configure(&settings, mode);
+                    // The reloader ends only with the daemon.
+                    let _ = answer.send(self.core.places());
+                }
+                Some((command, answer)) = ears.commands.recv() => {
+                    let given = self.take(Event::Command(command)).await;
+                    // The person may have gone; the command was carried out all the same.
+                    let _ = answer.send(given.unwrap_or_else(no_answer));
+                }
+                Some(event) = ears.events.recv() => { self.take(event).await; }
+                () = sleep_until(due) => { self.take(Event::Deadline).await; }
+                _ = checkpoint.tick() => self.checkpoint().await,
+                _ = snapshot.tick() => self.publish(),
+                Some(sample) = ears.samples.recv() => { self.take(Event::Sample(sample)).await; }
+            }
+        }
+        self.stop(ears.events).await;
+    }
+
+    /// Lets the step that runs come to its end; the next begins after a start.
+    async fn stop(mut self, mut events: mpsc::Receiver<Event>) {
+        self.stopping = true;
+        let until = Instant::now() + STOP_WITHIN;
+        while !self.running.is_empty() {
+            tokio::select! {
+                event = events.recv() => match event {
+                    Some(event @ Event::StepEnded { .. }) => { self.take(event).await; }
+                    Some(_) => {}
+                    None => break,
+                },
+                () = sleep_until(until) => {
+                    tracing::warn!("daemon.stop: a step still runs; it is finished at the next start");
+                    break;
+                }
+            }
+        }
+        self.checkpoint().await;
+    }
+
+    fn due(&self) -> Instant {
+        let wait = match self.core.next_deadline() {
+            Some((at, _)) => at.since(self.clock.now()),
+            None => Duration::from_secs(3600),
+        };
+        let least = if self.trouble.is_some() { IN_TROUBLE } else { Duration::ZERO };
+        Instant::now() + wait.max(least)
+    }
+
+    fn configure(&mut self, settings: &Settings, mode: Mode) {
+        self.core.configure(settings, self.clock.now());
+        self.mode = mode;
+        self.publish();
+        self.want();
+    }
+
+    /// One turn: handle, commit, apply, hand on.
+    async fn take(&mut self, event: Event) -> Option<Answer> {
+        let now = self.clock.now();
+        self.note_engine(&event, now);
+        let ended = match &event {
+            Event::StepEnded { incident, run, .. } => Some((*incident, *run)),
+            _ => None,
+        };
+        self.turn.clear();
+        self.core.handle(now, event, &mut self.turn);
+        let answer = self.turn.answer.take();
+        if self.turn.facts.is_empty() && self.turn.effects.is_empty() {
+            return answer;
+        }
+        let (facts, effects) =
+            (std::mem::take(&mut self.turn.facts), std::mem::take(&mut self.turn.effects));
+        let committed = self.store.commit(self.clock.anchor(), facts.clone(), effects.clone());
+        let ids = match committed.await {
+            Ok(ids) => ids,
+            Err(error) => return answer.map(|_| Err(self.in_trouble(&error))),
+        };
+        self.out_of_trouble();
+        for fact in &facts {
+            log::fact(fact);
+            self.core.apply(fact);
+        }
+        if let Some(effect) = ended.and_then(|run| self.running.remove(&run)) {
+            self.acknowledge(effect).await;
+        }
+        for (id, effect) in ids.into_iter().zip(effects) {
+            self.hand_on(id, effect).await;
+        }
+        self.publish();
+        self.want();
+        answer
+    }
+
+    fn note_engine(&mut self, event: &Event, now: Moment) {
+        let Event::Engine(down) = event else { return };
+        match (down, &self.engine) {
+            (Some(why), away) => {
+                let since = away.as_ref().map_or(now, |away| away.since);
+                self.engine = Some(EngineAway { since, why: why.clone() });
+            }
+            (None, _) => self.engine = None,
+        }
+    }
+
+    async fn hand_on(&mut self, id: EffectId, effect: Effect) {
+        match effect {
+            Effect::RunStep { incident, project, run, after, step } => {
+                if !self.core.awaits(incident, run) {
+                    // It ended before the daemon did; only its receipt was lost.
+                    return self.acknowledge(id).await;
+                }
+                self.running.insert((incident, run), id);
+                if self.stopping {
+                    self.running.remove(&(incident, run));
+                    return;
+                }
+                let order = Order { incident, project, run, after, step };
+                // The executor ends only with the daemon.
+                let _ = self.hands.steps.send(order).await;
+            }
+            // What the notifier does not take is handed to it at the next start.
+            Effect::Tell(notice) => {
+                let _ = self.hands.notices.send((id, notice)).await;
+            }
+        }
+    }
+
+    async fn acknowledge(&mut self, id: EffectId) {
+        if let Err(error) = self.store.acknowledge(id).await {
+            self.in_trouble(&error);
+        }
+    }
+
+    async fn checkpoint(&mut self) {
+        let checkpoint: Checkpoint = self.core.checkpoint();
+        match serde_json::to_vec(&checkpoint) {
+            Ok(bytes) => {
+                // It may be lost: then the next start begins with empty windows.
+                if let Err(error) = self.store.checkpoint(self.clock.anchor(), bytes).await {
+                    tracing::warn!(%error, "daemon.checkpoint.failed");
+                }
+            }
+            Err(error) => tracing::error!(%error, "daemon.checkpoint.unwritable"),
+        }
+        if self.trouble.is_some() {
+            self.try_again().await;
+        }
+    }
+
+    /// Is the state writable again?
+    async fn try_again(&mut self) {
+        match self.store.commit(self.clock.anchor(), Vec::new(), Vec::new()).await {
+            Ok(_) => self.out_of_trouble(),
+            Err(error) => {
+                self.in_trouble(&error);
+            }
+        }
+    }
+
+    fn in_trouble(&mut self, error: &crate::store::StoreError) -> Refusal {
+        let message = format!("state cannot be written: {error}");
+        if self.trouble.as_ref() != Some(&message) {
+            tracing::error!(%error, "daemon.state.unwritable: nothing is done until it can be written");
+        }
+        if self.trouble.is_none() {
+            // One that is being told is enough.
+            let _ = self.hands.troubles.try_send(message.clone());
+        }
+        self.trouble = Some(message.clone());
+        self.publish();
+        Refusal { message, hint: "nothing was done".into() }
+    }
+
+    fn out_of_trouble(&mut self) {
+        if self.trouble.take().is_some() {
+            tracing::info!("daemon.state.writable: deciding goes on");
+        }
+    }
+
+    fn publish(&self) {
+        let now = self.clock.now();
+        let projects = self.core.views(now).into_iter().map(|mut view| {
+            if let Some(trouble) = &self.trouble {
+                for service in &mut view.services {
+                    service.armed = false;
+                    service.reasons.insert(0, trouble.clone());
+                }
+            }
+            Arc::new(view)
+        });
+        let snapshot = Snapshot {
+            at: now,
+            version: env!("CARGO_PKG_VERSION"),
+            mode: self.mode,
+            projects: projects.collect(),
+            engine: self.engine.clone(),
+            trouble: self.trouble.clone(),
+            behind: Duration::ZERO,
+        };
+        self.hands.snapshots.send_replace(Arc::new(snapshot));
+    }
+
+    /// Tells the keeper what must stay restorable.
+    fn want(&self) {
+        let wanted = Wanted(self.core.kept());
+        self.hands.wanted.send_if_modified(|now| {
+            let changed = *now != wanted;
+            *now = wanted;
+            changed
+        });
+    }
+}
+
+fn ticks(every: Duration) -> tokio::time::Interval {
+    let mut ticks = interval(every);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    ticks
+}
+
+/// A command always has an answer; this is what a person would read if not.
+fn no_answer() -> Answer {
+    let message = "the daemon gave no answer".to_owned();
+    Err(Refusal { message, hint: "`rollbackd status` shows what it is doing".into() })
+}
+
+/// Rebuilds the core from what was stored.
+pub(super) fn rebuild(
+    facts: &[(Moment, Fact)],
+    settings: &Settings,
+    checkpoint: Option<&[u8]>,
+    now: Moment,
+) -> Core {
+    let mut core = Core::new();
+    for (_, fact) in facts {
+        core.apply(fact);
+    }
+    core.configure(settings, now);
+    match checkpoint.map(serde_json::from_slice::<Checkpoint>) {
+        Some(Ok(checkpoint)) => core.restore(checkpoint, now),
+        Some(Err(error)) => {
+            tracing::warn!(%error, "daemon.checkpoint.unreadable: windows start empty");
+        }
+        None => {}
+    }
+    core
+}

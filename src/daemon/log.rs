@@ -1,0 +1,75 @@
+//! What goes into the journal of the machine: one line a fact, with names and
+//! fields that do not change.
+
+use rollbackd_core::{fact::Fact, plan::StepOutcome};
+
+/// One fact that has been committed.
+pub(super) fn fact(fact: &Fact) {
+    match fact {
+        Fact::DeploymentBegan { project, services, .. } => {
+            tracing::info!(%project, services = %names(services), "deployment.began");
+        }
+        Fact::DeploymentGrew { project, services } => {
+            tracing::info!(%project, services = %names(services), "deployment.grew");
+        }
+        Fact::DeploymentEnded { project, revision } => {
+            let (number, changed) = (revision.number, names(&revision.changed));
+            tracing::info!(%project, revision = %number, %changed, "deployment.ended");
+        }
+        Fact::DeploymentVanished { project, .. } => {
+            tracing::info!(%project, "deployment.vanished: it runs what it ran before");
+        }
+        Fact::Stands { project, revision, standing, reason, .. } => {
+            let standing = standing.as_str();
+            tracing::info!(%project, %revision, standing, reason, "revision.stands");
+        }
+        Fact::Breached { project, breach } => {
+            let (trigger, value) = (&breach.name, breach.value);
+            tracing::warn!(%project, trigger, value, "trigger.breached");
+        }
+        Fact::Cleared { project, trigger, .. } => {
+            tracing::info!(%project, %trigger, "trigger.cleared");
+        }
+        Fact::Alerted { project, trigger, .. } => {
+            tracing::info!(%project, %trigger, "trigger.alerted");
+        }
+        Fact::Refused { incident, .. } => {
+            let project = &incident.project;
+            tracing::warn!(%project, id = %incident.id, reason = incident.reason, "rollback.refused");
+        }
+        Fact::RollbackBegan(incident) => {
+            let (project, from) = (&incident.project, incident.from);
+            let to = incident.to.map_or(0, |to| to.0);
+            tracing::warn!(%project, id = %incident.id, %from, to, services = incident.service_names(), "rollback.began");
+        }
+        Fact::Joined { incident, breach } => {
+            tracing::warn!(id = %incident, trigger = breach.name, "rollback.joined");
+        }
+        Fact::StepBegan { incident, index, undo, run, .. } => {
+            tracing::info!(id = %incident, index, undo, run, "rollback.step.began");
+        }
+        Fact::StepEnded { incident, run, outcome, .. } => match outcome {
+            StepOutcome::Done(output) => {
+                tracing::info!(id = %incident, run, output, "rollback.step.ended");
+            }
+            StepOutcome::Failed { why, .. } => {
+                tracing::warn!(id = %incident, run, why, "rollback.step.failed");
+            }
+        },
+        Fact::Verifying { incident, .. } => tracing::info!(id = %incident, "rollback.verifying"),
+        Fact::NextTarget { incident } => {
+            let to = incident.to.map_or(0, |to| to.0);
+            tracing::warn!(id = %incident.id, to, "rollback.next_target");
+        }
+        Fact::RollbackEnded { incident, outcome, reason, .. } => {
+            tracing::warn!(id = %incident, outcome = outcome.as_str(), reason, "rollback.ended");
+        }
+        Fact::Paused { project, reason, .. } => tracing::info!(%project, reason, "project.paused"),
+        Fact::Resumed { project, .. } => tracing::info!(%project, "project.resumed"),
+    }
+}
+
+fn names(services: &[rollbackd_core::words::ServiceName]) -> String {
+    let names: Vec<&str> = services.iter().map(|service| service.as_str()).collect();
+    names.join(",")
+}

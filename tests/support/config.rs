@@ -1,0 +1,77 @@
+//! The daemon's configuration for a test: the usual one, only faster, and what
+//! the test is about.
+
+use super::{mail::MailSink, project::Project};
+
+/// A configuration in the making.
+pub struct Config {
+    head: String,
+    project: String,
+    rest: String,
+}
+
+impl Config {
+    /// A project with times of seconds and no trigger but the implicit ones.
+    pub fn new(project: &Project) -> Self {
+        Self {
+            head: "state_dir = \"state\"\n[api]\nsocket = \"rollbackd.sock\"\n".into(),
+            project: format!(
+                "[project.{}]\nbake = \"30s\"\nsettle = \"1s\"\ngrace = \"1s\"\n\
+                 recover_within = \"30s\"\n",
+                project.name
+            ),
+            rest: String::new(),
+        }
+    }
+
+    /// Mails go there.
+    pub fn mail(mut self, sink: &MailSink) -> Self {
+        self.head += &format!(
+            "[email]\nserver = \"smtp://127.0.0.1:{}\"\nfrom = \"rollbackd@test.invalid\"\n\
+             to = [\"ops@test.invalid\"]\n",
+            sink.port
+        );
+        self
+    }
+
+    /// Tables before the project's: sources, `[docker]`.
+    pub fn table(mut self, text: &str) -> Self {
+        self.head += text;
+        self.head.push('\n');
+        self
+    }
+
+    /// Keys of the project.
+    pub fn key(mut self, text: &str) -> Self {
+        self.project += text;
+        self.project.push('\n');
+        self
+    }
+
+    /// A trigger on `web` with these keys.
+    pub fn trigger(mut self, project: &Project, keys: &str) -> Self {
+        self.rest += &format!("[[project.{}.trigger]]\nservice = \"web\"\n{keys}\n", project.name);
+        self
+    }
+
+    /// Errors over 5 % for 4 seconds, from `web`'s own metrics page.
+    pub fn errors(self, project: &Project) -> Self {
+        self.table("[source.page]\nkind = \"scrape\"\nservice = \"web\"\nport = 8080\n").trigger(
+            project,
+            "signal = \"error_rate\"\nsource = \"page\"\nabove = \"5%\"\nfor = \"4s\"\n\
+             window = \"2s\"\nevery = \"1s\"\n",
+        )
+    }
+
+    /// Health: two failures within 20 seconds, or a start that takes longer
+    /// than 4 seconds.
+    pub fn health(self, project: &Project) -> Self {
+        self.key("start_timeout = \"4s\"")
+            .trigger(project, "signal = \"health\"\nfailures = 2\nfor = \"20s\"\nevery = \"1s\"\n")
+    }
+
+    /// The file's text.
+    pub fn text(&self) -> String {
+        format!("{}\n{}\n{}", self.head, self.project, self.rest)
+    }
+}
