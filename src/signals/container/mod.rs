@@ -4,27 +4,30 @@
 
 mod known;
 mod ledger;
+mod state;
 mod usage;
 
-use std::{collections::BTreeMap, time::Duration};
+use std::time::Duration;
 
-use futures_util::{StreamExt, stream};
+use futures_util::{
+    StreamExt,
+    future::BoxFuture,
+    stream::{self, FuturesUnordered},
+};
 use rollbackd_core::{
     moment::Moment,
     reading::{Missing, Reading, Sample},
     revision::ContainerState,
-    signal::Signal,
-    words::{ContainerId, ProjectName, ServiceName, TriggerIx},
+    words::{ContainerId, ProjectName, ServiceName},
 };
 use tokio::sync::{broadcast, mpsc};
 
 use self::{
-    ledger::{Ledger, Look},
-    usage::{Usage, Used},
+    state::{State, is_told_by_events, is_use},
+    usage::Used,
 };
 use super::{Asked, schedule::Moments};
 use crate::{
-    config::settings::Ask,
     docker::{
         Docker,
         container::Container,
@@ -35,12 +38,15 @@ use crate::{
 
 /// How many containers' use is read at once.
 const AT_ONCE: usize = 4;
+/// Between two readings for a person who asks once.
+const BETWEEN: Duration = Duration::from_millis(500);
 
-/// What one look found.
-struct Found {
-    at: Moment,
-    containers: Result<Vec<Container>, String>,
-    used: Vec<Used>,
+/// What a task that asks the engine has found.
+enum Done {
+    /// The containers of the project, looked at because of this.
+    Look(Moment, Because, Result<Vec<Container>, String>),
+    /// What they use.
+    Use(Moment, Vec<Used>),
 }
 
 /// Who looks at a project.
@@ -54,33 +60,34 @@ pub(super) struct Looker {
 }
 
 impl Looker {
-    async fn look(self, at: Moment) -> Found {
-        let containers = match self.docker.containers(&self.project).await {
-            Ok(containers) => containers,
-            Err(error) => {
-                return Found { at, containers: Err(error.to_string()), used: Vec::new() };
-            }
-        };
-        let mut wanted = Vec::new();
-        for container in &containers {
-            wanted.extend(self.measures(container));
-        }
-        let used: Vec<_> = stream::iter(wanted)
-            .map(|wanted| used(self.docker.clone(), wanted))
+    async fn look(self, at: Moment, because: Because) -> Done {
+        let containers = self.docker.containers(&self.project).await;
+        Done::Look(at, because, containers.map_err(|error| error.to_string()))
+    }
+
+    /// Reading what a container uses takes some engines a second, so it is no
+    /// part of a look.
+    async fn measure(self, at: Moment, measured: Vec<Measured>) -> Done {
+        let used: Vec<_> = stream::iter(measured)
+            .map(|measured| used(self.docker.clone(), measured))
             .buffered(AT_ONCE)
             .collect()
             .await;
-        Found { at, used: used.into_iter().flatten().collect(), containers: Ok(containers) }
+        Done::Use(at, used.into_iter().flatten().collect())
     }
 
-    fn measures(&self, container: &Container) -> Option<Measured> {
-        let service = container.service.as_ref().filter(|own| self.measured.contains(own))?;
-        let runs = !container.one_off && container.state == ContainerState::Running;
-        runs.then(|| Measured {
-            container: container.id.clone(),
-            service: service.clone(),
-            cpu_limit: container.cpu_limit(),
-        })
+    /// The containers whose use is to be read.
+    fn to_measure(&self, containers: &[Container]) -> Vec<Measured> {
+        let one = |container: &Container| {
+            let service = container.service.as_ref().filter(|own| self.measured.contains(own))?;
+            let runs = !container.one_off && container.state == ContainerState::Running;
+            runs.then(|| Measured {
+                container: container.id.clone(),
+                service: service.clone(),
+                cpu_limit: container.cpu_limit(),
+            })
+        };
+        containers.iter().filter_map(one).collect()
     }
 }
 
@@ -102,92 +109,6 @@ async fn used(docker: Docker, measured: Measured) -> Option<Used> {
     }
 }
 
-/// What is known of one project, and who asks.
-struct State {
-    asked: Vec<Asked>,
-    clock: Clock,
-    ledger: Ledger,
-    usage: Usage,
-    /// The moment of each trigger's last sample: moments never go back.
-    last: BTreeMap<TriggerIx, Moment>,
-}
-
-impl State {
-    fn new(asked: Vec<Asked>, clock: Clock) -> Self {
-        let keep = asked.iter().map(window).max().unwrap_or_default();
-        let ledger = Ledger::new(keep, clock.now());
-        Self { asked, clock, ledger, usage: Usage::new(keep), last: BTreeMap::new() }
-    }
-
-    /// Takes in a look; `Err` when the engine did not answer.
-    fn take(&mut self, found: Found) -> Result<(), String> {
-        let containers = found.containers?;
-        let moment = |time: Option<jiff::Timestamp>| time.map(|time| self.clock.moment_of(time));
-        let looks: Vec<_> = containers
-            .iter()
-            .map(|container| Look {
-                container,
-                created: moment(container.created),
-                started: moment(container.started),
-                finished: moment(container.finished),
-            })
-            .collect();
-        self.ledger.look(found.at, &looks);
-        self.usage.take(found.at, found.used);
-        Ok(())
-    }
-
-    fn reading(&self, asked: &Asked, at: Moment) -> Reading {
-        let (service, window) = (&asked.watch.trigger.service, window(asked));
-        match &asked.watch.trigger.signal {
-            Signal::Health => self.ledger.health(service, at, window, asked.start_timeout),
-            Signal::Restarts => self.ledger.restarted(service, at, window),
-            Signal::Cpu => self.usage.cpu(service, at, window),
-            Signal::Memory => self.usage.memory(service),
-            other => Reading::Missing(Missing::Failed(format!(
-                "the engine knows health, restarts, cpu and memory of a service, and no `{other}`: \
-                 name a source for it"
-            ))),
-        }
-    }
-
-    /// A sample for each who asked and is chosen, unless a newer one was sent.
-    fn samples(
-        &mut self,
-        at: Moment,
-        failed: Option<&str>,
-        chosen: impl Fn(&Asked) -> bool,
-    ) -> Vec<Sample> {
-        let mut samples = Vec::new();
-        for asked in self.asked.iter().filter(|asked| chosen(asked)) {
-            let trigger = asked.trigger;
-            if self.last.get(&trigger).is_some_and(|&last| last >= at) {
-                continue;
-            }
-            let reading = match failed {
-                Some(why) => Reading::Missing(Missing::Failed(why.to_owned())),
-                None => self.reading(asked, at),
-            };
-            self.last.insert(trigger, at);
-            samples.push(Sample { trigger, at, reading });
-        }
-        samples
-    }
-}
-
-fn window(asked: &Asked) -> Duration {
-    match asked.watch.ask {
-        Ask::Container { window } => window,
-        _ => Duration::ZERO,
-    }
-}
-
-/// A failure counts the moment it is told; use does not change by events.
-fn is_told_by_events(asked: &Asked, service: Option<&ServiceName>) -> bool {
-    matches!(asked.watch.trigger.signal, Signal::Health | Signal::Restarts)
-        && service.is_none_or(|service| asked.watch.trigger.service == *service)
-}
-
 /// What a look is for.
 #[derive(Clone, Debug, PartialEq)]
 enum Because {
@@ -196,6 +117,19 @@ enum Because {
     /// The engine told something that has to be looked at: `health` and
     /// `restarts` get a sample, of one service or of all.
     Told(Option<ServiceName>),
+}
+
+/// One project's task: one look at a time, one reading of use at a time; events
+/// are heard meanwhile.
+struct Task {
+    looker: Looker,
+    state: State,
+    at_work: FuturesUnordered<BoxFuture<'static, Done>>,
+    looking: bool,
+    measuring: bool,
+    /// Why to look again as soon as this look is done. A slow engine is looked
+    /// at again and again, and every answer counts at its own moment.
+    again: Option<Because>,
 }
 
 /// Looks at one project at its moments and hears its events, until nobody takes
@@ -207,36 +141,26 @@ pub(super) async fn watch(
     mut events: broadcast::Receiver<Happening>,
     samples: mpsc::Sender<Sample>,
 ) {
-    let mut state = State::new(asked, looker.clock.clone());
-    // One look at a time; events are heard meanwhile. The first is now: what
-    // has happened so far is not told.
-    let first = looker.clone().look(looker.clock.now());
-    let (mut look, mut because) = (Box::pin(first), Because::Told(None));
-    let mut looking = true;
-    let mut again: Option<Because> = None;
+    let state = State::new(asked, looker.clock.clone());
+    let at_work = FuturesUnordered::new();
+    let mut task = Task { looker, state, at_work, looking: false, measuring: false, again: None };
+    // The first look is now: what has happened so far is not told.
+    let now = task.looker.clock.now();
+    task.look(now, Because::Told(None));
     let mut telling = true;
     loop {
-        let (ready, next) = tokio::select! {
+        let ready = tokio::select! {
             // An event is news; the others can wait for it.
             biased;
             event = events.recv(), if telling => {
                 // Without anybody who tells, the fixed moments remain.
                 telling = !matches!(event, Err(broadcast::error::RecvError::Closed));
-                heard(&mut state, event, &looker)
+                task.heard(event)
             }
-            found = &mut look, if looking => {
-                looking = false;
-                (looked(&mut state, found, &because), again.take())
-            }
+            Some(done) = task.at_work.next() => task.done(done),
             at = moments.next() => {
-                if looking {
-                    let why = "the engine has not finished answering since the last time";
-                    (state.samples(at, Some(why), |_| because == Because::Due), None)
-                } else {
-                    look.set(looker.clone().look(at));
-                    (because, looking) = (Because::Due, true);
-                    (Vec::new(), None)
-                }
+                task.look(at, Because::Due);
+                Vec::new()
             }
         };
         for sample in ready {
@@ -244,86 +168,133 @@ pub(super) async fn watch(
                 return;
             }
         }
-        match next {
-            Some(next) if looking => again = Some(merged(again, next)),
-            Some(next) => {
-                look.set(looker.clone().look(looker.clock.now()));
-                (because, looking) = (next, true);
+    }
+}
+
+impl Task {
+    /// Looks, now or as soon as the present look is done.
+    fn look(&mut self, at: Moment, because: Because) {
+        if self.looking {
+            self.again = Some(merged(self.again.take(), because));
+            return;
+        }
+        self.looking = true;
+        self.at_work.push(Box::pin(self.looker.clone().look(at, because)));
+    }
+
+    /// What the engine found gives.
+    fn done(&mut self, done: Done) -> Vec<Sample> {
+        match done {
+            Done::Look(at, because, containers) => {
+                self.looking = false;
+                if let Some(again) = self.again.take() {
+                    self.look(self.looker.clock.now(), again);
+                }
+                self.looked(at, &because, containers)
             }
-            None => {}
+            Done::Use(at, used) => {
+                self.measuring = false;
+                self.state.usage.take(at, used);
+                self.state.samples(at, None, is_use)
+            }
+        }
+    }
+
+    fn looked(
+        &mut self,
+        at: Moment,
+        because: &Because,
+        containers: Result<Vec<Container>, String>,
+    ) -> Vec<Sample> {
+        let due = *because == Because::Due;
+        let failed = match containers {
+            Ok(containers) => {
+                self.state.take(at, &containers);
+                if due && !self.measuring && self.state.asked.iter().any(is_use) {
+                    self.measuring = true;
+                    let measured = self.looker.to_measure(&containers);
+                    self.at_work.push(Box::pin(self.looker.clone().measure(at, measured)));
+                }
+                None
+            }
+            Err(why) => Some(why),
+        };
+        self.state.samples(at, failed.as_deref(), |asked| match because {
+            Because::Due => failed.is_some() || !is_use(asked),
+            Because::Told(service) => is_told_by_events(asked, service.as_ref()),
+        })
+    }
+
+    /// What an event gives at once; some have to be looked at.
+    fn heard(&mut self, event: Result<Happening, broadcast::error::RecvError>) -> Vec<Sample> {
+        let at = self.looker.clock.now();
+        match event {
+            Ok(Happening::Container(event))
+                if event.project.as_ref() == Some(&self.looker.project) && !event.one_off =>
+            {
+                self.told(&event)
+            }
+            Ok(Happening::Up) | Err(broadcast::error::RecvError::Lagged(_)) => {
+                self.look(at, Because::Told(None));
+                Vec::new()
+            }
+            Ok(Happening::Down(why)) => {
+                self.state.samples(at, Some(&why), |asked| is_told_by_events(asked, None))
+            }
+            Ok(Happening::Container(_) | Happening::Images)
+            | Err(broadcast::error::RecvError::Closed) => Vec::new(),
+        }
+    }
+
+    fn told(&mut self, event: &ContainerEvent) -> Vec<Sample> {
+        self.state.ledger.hear(event);
+        let (at, service) = (self.looker.clock.now(), event.service.as_ref());
+        match event.what {
+            What::Die(_) | What::OutOfMemory => {
+                self.state.samples(at, None, |asked| is_told_by_events(asked, service))
+            }
+            // The event does not say how many checks have failed.
+            What::Health => {
+                self.look(at, Because::Told(service.cloned()));
+                Vec::new()
+            }
+            _ => Vec::new(),
         }
     }
 }
 
-/// Two reasons to look are one look.
+/// Two reasons to look are one look: for whom either would be.
 fn merged(first: Option<Because>, second: Because) -> Because {
     match first {
         None => second,
         Some(first) if first == second => second,
-        Some(_) => Because::Told(None),
+        Some(Because::Due) => Because::Due,
+        Some(Because::Told(_)) if second == Because::Due => Because::Due,
+        Some(Because::Told(_)) => Because::Told(None),
     }
-}
-
-/// What an event gives at once, and why to look.
-fn heard(
-    state: &mut State,
-    event: Result<Happening, broadcast::error::RecvError>,
-    looker: &Looker,
-) -> (Vec<Sample>, Option<Because>) {
-    match event {
-        Ok(Happening::Container(event)) if event.project.as_ref() == Some(&looker.project) => {
-            told(state, &event)
-        }
-        Ok(Happening::Up) | Err(broadcast::error::RecvError::Lagged(_)) => {
-            (Vec::new(), Some(Because::Told(None)))
-        }
-        Ok(Happening::Down(why)) => {
-            let at = state.clock.now();
-            (state.samples(at, Some(&why), |asked| is_told_by_events(asked, None)), None)
-        }
-        Ok(Happening::Container(_) | Happening::Images)
-        | Err(broadcast::error::RecvError::Closed) => (Vec::new(), None),
-    }
-}
-
-fn told(state: &mut State, event: &ContainerEvent) -> (Vec<Sample>, Option<Because>) {
-    if event.one_off {
-        return (Vec::new(), None);
-    }
-    state.ledger.hear(event);
-    let service = event.service.as_ref();
-    match event.what {
-        What::Die(_) | What::OutOfMemory => {
-            let at = state.clock.now();
-            (state.samples(at, None, |asked| is_told_by_events(asked, service)), None)
-        }
-        // The event does not say how many checks have failed.
-        What::Health => (Vec::new(), Some(Because::Told(service.cloned()))),
-        _ => (Vec::new(), None),
-    }
-}
-
-fn looked(state: &mut State, found: Found, because: &Because) -> Vec<Sample> {
-    let at = found.at;
-    let failed = state.take(found).err();
-    state.samples(at, failed.as_deref(), |asked| match because {
-        Because::Due => true,
-        Because::Told(service) => is_told_by_events(asked, service.as_ref()),
-    })
 }
 
 /// What the engine says now, for a person who asks once.
 pub(super) async fn once(looker: Looker, asked: &Asked) -> (Reading, String) {
     let mut state = State::new(vec![asked.clone()], looker.clock.clone());
-    let is_cpu = asked.watch.trigger.signal == Signal::Cpu;
     let mut at = looker.clock.now();
-    for _ in 0..if is_cpu { 2 } else { 1 } {
-        at = looker.clock.now();
-        if let Err(why) = state.take(looker.clone().look(at).await) {
+    let containers = match looker.docker.containers(&looker.project).await {
+        Ok(containers) => containers,
+        Err(error) => {
+            let why = error.to_string();
             return (Reading::Missing(Missing::Failed(why.clone())), why);
         }
-        if is_cpu {
-            tokio::time::sleep(Duration::from_millis(500)).await;
+    };
+    state.take(at, &containers);
+    // Processor time is a share only between two readings.
+    for reading in 0..if is_use(asked) { 2 } else { 0 } {
+        if reading > 0 {
+            tokio::time::sleep(BETWEEN).await;
+        }
+        at = looker.clock.now();
+        let measured = looker.to_measure(&containers);
+        if let Done::Use(at, used) = looker.clone().measure(at, measured).await {
+            state.usage.take(at, used);
         }
     }
     let reading = state.reading(asked, at);

@@ -1,5 +1,9 @@
 //! The task on the engine model; on the real engine: `tests/signals_engine`.
 
+use std::collections::BTreeMap;
+
+use rollbackd_core::words::TriggerIx;
+
 use super::{
     super::{
         Running,
@@ -8,9 +12,9 @@ use super::{
     },
     *,
 };
-use crate::docker::{
-    event::Happening,
-    model::{Behaviour, Model, Service},
+use crate::{
+    config::settings::Ask,
+    docker::model::{Behaviour, Model, Service},
 };
 
 const WINDOW: Duration = Duration::from_secs(300);
