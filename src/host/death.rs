@@ -4,8 +4,8 @@
 //!
 //! With the feature `testing`, `ROLLBACKD_DIE_AT=n` makes the n-th boundary of
 //! the process a SIGKILL of it, `ROLLBACKD_DIE_LOG=path` gets a line
-//! `number name` for each boundary passed, and [`arm`] makes the n-th boundary
-//! of one thread unwind with [`Died`], for tests that die within their process.
+//! `number name` for each boundary passed, and `arm` makes the n-th boundary
+//! of one thread unwind with `Died`, for tests that die within their process.
 
 /// Passes a durable boundary: `name` says what lies behind or before it, as
 /// `docker.create before`.
