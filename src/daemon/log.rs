@@ -1,7 +1,7 @@
 //! What goes into the journal of the machine: one line a fact, with names and
 //! fields that do not change.
 
-use rollbackd_core::{fact::Fact, plan::StepOutcome};
+use rollbackd_core::fact::Fact;
 
 /// One fact that has been committed.
 pub(super) fn fact(fact: &Fact) {
@@ -48,14 +48,8 @@ pub(super) fn fact(fact: &Fact) {
         Fact::StepBegan { incident, index, undo, run, .. } => {
             tracing::info!(id = %incident, index, undo, run, "rollback.step.began");
         }
-        Fact::StepEnded { incident, run, outcome, .. } => match outcome {
-            StepOutcome::Done(output) => {
-                tracing::info!(id = %incident, run, output, "rollback.step.ended");
-            }
-            StepOutcome::Failed { why, .. } => {
-                tracing::warn!(id = %incident, run, why, "rollback.step.failed");
-            }
-        },
+        // The executor's room tells how each step went, with its name.
+        Fact::StepEnded { .. } => {}
         Fact::Verifying { incident, .. } => tracing::info!(id = %incident, "rollback.verifying"),
         Fact::NextTarget { incident } => {
             let to = incident.to.map_or(0, |to| to.0);

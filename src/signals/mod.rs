@@ -68,6 +68,13 @@ pub struct Needs {
     pub samples: mpsc::Sender<Sample>,
 }
 
+/// A time as people read it, to a tenth of a second.
+fn span(time: Duration) -> humantime::FormattedDuration {
+    let tenths = time.as_millis().saturating_add(50) / 100;
+    let tenths = u64::try_from(tenths).unwrap_or(u64::MAX);
+    humantime::format_duration(Duration::from_millis(tenths.saturating_mul(100)))
+}
+
 /// The tasks that ask. Dropped, they end.
 pub struct Running(JoinSet<()>);
 

@@ -149,7 +149,7 @@ impl Probes {
             return Err(Missing::Empty(format!(
                 "{} of the {least} probes that are needed within {} have been sent so far",
                 probes.len(),
-                humantime::format_duration(window)
+                crate::signals::span(window)
             )));
         }
         value(signal, &probes)

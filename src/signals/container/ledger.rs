@@ -306,8 +306,9 @@ impl Ledger {
         let changed = self.changed.get(service).copied();
         let late = |since: Moment| now.since(since) > patience;
         if self.of(service).next().is_none() {
-            return late(changed.unwrap_or(self.began))
-                .then(|| format!("the service has had no container for {}", span(patience)));
+            return late(changed.unwrap_or(self.began)).then(|| {
+                format!("the service has had no container for {}", crate::signals::span(patience))
+            });
         }
         // While another one of the service is on its way out, as a replacement
         // waits for it to stop, nothing is late.
@@ -324,7 +325,7 @@ impl Ledger {
             _ => false,
         };
         let (_, known) = self.of(service).find(|(_, known)| stuck(known))?;
-        Some(format!("{} for longer than {}", known.describe(), span(patience)))
+        Some(format!("{} for longer than {}", known.describe(), crate::signals::span(patience)))
     }
 
     fn of<'l>(
@@ -337,10 +338,6 @@ impl Ledger {
     fn is_of(&self, id: &ContainerId, service: &ServiceName) -> bool {
         self.known.get(id).is_some_and(|known| known.service == *service)
     }
-}
-
-fn span(time: Duration) -> humantime::FormattedDuration {
-    humantime::format_duration(time)
 }
 
 #[cfg(test)]

@@ -233,7 +233,7 @@ struct Span {
 impl Span {
     /// Whether so many requests are enough to say anything.
     fn enough(self, requests: Option<f64>, readings: usize) -> Result<f64, Missing> {
-        let window = humantime::format_duration(self.window);
+        let window = crate::signals::span(self.window);
         let Some(requests) = requests else {
             return Err(Missing::Empty(match readings {
                 0 | 1 => format!(
