@@ -13,7 +13,7 @@ use rollbackd_core::{
     reducer::{Core, Turn},
     settings::{Mode, Settings},
     status::Checkpoint,
-    words::{IncidentId, ProjectName},
+    words::{IncidentId, ProjectName, TriggerId, TriggerIx},
 };
 use tokio::{
     sync::{mpsc, oneshot, watch},
@@ -21,7 +21,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{executor::Order, keeper::Wanted, log, start::Places};
+use super::{executor::Order, keeper::Wanted, log};
 use crate::{
     api::{Asked, EngineAway, Snapshot},
     host::clock::Clock,
@@ -36,6 +36,9 @@ const SNAPSHOT: Duration = Duration::from_secs(1);
 const IN_TROUBLE: Duration = Duration::from_secs(1);
 /// How long a stop waits for the step that runs.
 const STOP_WITHIN: Duration = Duration::from_secs(20);
+
+/// By project and trigger, where the core has put them.
+pub(super) type Places = BTreeMap<(ProjectName, TriggerId), TriggerIx>;
 
 /// Everything that the loop listens to, the more urgent first.
 pub(super) struct Ears {

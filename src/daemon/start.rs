@@ -2,7 +2,6 @@
 //! then the tasks, then the loop; and the one path by which it all ends.
 
 use std::{
-    collections::BTreeMap,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -264,7 +263,3 @@ async fn report_leftovers(engine: Engine, projects: Vec<ProjectName>) {
         }
     }
 }
-
-/// By project and trigger, where the core has put them.
-pub(super) type Places =
-    BTreeMap<(ProjectName, rollbackd_core::words::TriggerId), rollbackd_core::words::TriggerIx>;
