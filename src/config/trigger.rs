@@ -162,7 +162,8 @@ impl Parts<'_> {
         TriggerId::new(id)
     }
 
-    /// What is measured, as text.
+    /// What is measured, as text. A trigger that keeps its name and turns to
+    /// another service measures something else.
     fn measures(&self, ask: &Ask) -> String {
         let source = self.from.source.map(ask::measured).unwrap_or_else(|| "docker".into());
         let how = match ask {
@@ -172,7 +173,7 @@ impl Parts<'_> {
             }
             Ask::Container { window } => format!("window={}", shown(*window)),
         };
-        format!("{source} {how}")
+        format!("{} {source} {how}", self.service)
     }
 }
 

@@ -235,6 +235,20 @@ fn an_identity_lasts_while_a_trigger_measures_the_same() {
 }
 
 #[test]
+fn a_named_trigger_that_turns_to_another_service_measures_something_else() {
+    let of = |service: &str| {
+        let text = format!(
+            "[[project.shop.trigger]]\nname = \"load\"\nservice = \"{service}\"\nsignal = \"cpu\"\n\
+             above = \"80%\"\nfor = \"5m\"\naction = \"alert\"\n"
+        );
+        loaded(&text).config.projects[0].watches[0].trigger.clone()
+    };
+    let (web, api) = (of("web"), of("api"));
+    assert_eq!(web.id, api.id);
+    assert_ne!(web.measures, api.measures, "its window starts empty");
+}
+
+#[test]
 fn projects_keep_the_files_order() {
     let text = "[project.zoo]\nmode = \"observe\"\n[project.app]\nmode = \"observe\"\n";
     let names: Vec<String> = usable(text)
