@@ -80,6 +80,7 @@ fn read(table: &Table<'_>, name: &str, mode: Option<Mode>, sources: &Sources) ->
     let all = triggers.len();
     let written: Vec<Written> =
         triggers.iter().filter_map(|trigger| trigger::read(trigger, &rules, sources)).collect();
+    tell_names(table.findings, &triggers);
     tell_twins(table.findings, &written);
     if let Some(settings) = &settings {
         tell_too_late(table.findings, settings, &written);
@@ -237,31 +238,37 @@ fn tell_unwatched(table: &Table<'_>, triggers: &[Table<'_>]) {
     }
 }
 
-/// Tells triggers that are there twice, by name or by what they do.
+/// Tells names that are there twice, whatever else is wrong with the triggers.
+fn tell_names(findings: &Findings<'_>, triggers: &[Table<'_>]) {
+    let named = |table: &Table<'_>| {
+        let value = table.value("name")?;
+        Some((value.str()?.to_owned(), value.span, table.place.clone()))
+    };
+    let names: Vec<_> = triggers.iter().filter_map(named).collect();
+    for (index, (name, place, _)) in names.iter().enumerate() {
+        if let Some((_, _, first)) = names[..index].iter().find(|(other, ..)| other == name) {
+            let line = findings.line(first);
+            let message = format!("the trigger of line {line} is called {} too", quoted(name));
+            let hint = "give each trigger of a project its own `name`";
+            findings.error(place.clone(), message, hint);
+        }
+    }
+}
+
+/// Tells triggers that are there twice by what they do.
 fn tell_twins(findings: &Findings<'_>, written: &[Written]) {
     for (index, second) in written.iter().enumerate() {
         let trigger = &second.watch.trigger;
         let twin = written[..index].iter().find(|first| same(&first.watch, &second.watch));
         let Some(first) = twin else { continue };
-        let line = findings.line(&first.place);
-        let same_name = first.name_place.is_some() && trigger.id == first.watch.trigger.id;
-        match &second.name_place {
-            Some(place) if same_name => {
-                let message =
-                    format!("the trigger of line {line} is called {} too", quoted(&trigger.name));
-                findings.error(
-                    place.clone(),
-                    message,
-                    "give each trigger of a project its own `name`",
-                );
-            }
-            _ => {
-                let message = format!("this trigger measures the same as that of line {line}");
-                let hint =
-                    "remove one, or give each a `name` of its own where their conditions differ";
-                findings.error(second.place.clone(), message, hint);
-            }
+        let same_name = first.watch.trigger.name == trigger.name && first.is_named;
+        if same_name && second.is_named {
+            continue;
         }
+        let line = findings.line(&first.place);
+        let message = format!("this trigger measures the same as that of line {line}");
+        let hint = "remove one, or give each a `name` of its own where their conditions differ";
+        findings.error(second.place.clone(), message, hint);
     }
 }
 

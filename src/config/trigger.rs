@@ -48,14 +48,14 @@ pub(super) struct Written {
     pub(super) held: Duration,
     /// Where that is.
     pub(super) held_place: Range<usize>,
-    /// Its `name`'s place, if it has one.
-    pub(super) name_place: Option<Range<usize>>,
+    /// Has it a `name`?
+    pub(super) is_named: bool,
 }
 
 /// Reads one trigger; `None` where something was told.
 pub(super) fn read(table: &Table<'_>, project: &Rules, sources: &Sources) -> Option<Written> {
     let name = table.read("name", name);
-    let name_place = name.span();
+    let is_named = name.span().is_some();
     let service =
         table.need("service", values::service, "say whose signal it is: `service = \"backend\"`");
     let signal = table.need("signal", signal, "say what is measured: `signal = \"error_rate\"`");
@@ -82,7 +82,7 @@ pub(super) fn read(table: &Table<'_>, project: &Rules, sources: &Sources) -> Opt
         place: table.place.clone(),
         held: timing.held,
         held_place: timing.held_place,
-        name_place,
+        is_named,
     })
 }
 

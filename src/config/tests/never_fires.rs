@@ -1,6 +1,6 @@
 //! What would never fire, never act or do nothing is told, once, with a remedy.
 
-use super::{only, with_project, with_trigger};
+use super::{line, only, problems, with_project, with_trigger};
 
 /// What is said of a trigger with these lines.
 fn said(lines: &str) -> String {
@@ -144,6 +144,19 @@ fn what_has_no_effect_is_a_warning() {
     warning `grace` has no effect on `health`; remove it; failures are counted over `for`
     warning this ratio is empty while there are no errors, and no data is not zero; let the numerator fall back to zero: `(sum(x{code=~"5.."}) or vector(0)) / ...`
     "##);
+}
+
+#[test]
+fn a_name_that_is_there_twice_is_told_whatever_else_is_wrong() {
+    let broken =
+        "name = \"a\"\nsignal = \"cpu\"\nabove = \"80%\"\nfor = \"5 minits\"\naction = \"alert\"\n";
+    let second = format!("[[project.shop.trigger]]\nservice = \"backend\"\n{broken}");
+    let said: Vec<String> =
+        problems(&with_trigger(&format!("{broken}{second}"))).iter().map(line).collect();
+    assert_eq!(said.len(), 3, "{said:#?}");
+    let twice =
+        "the trigger of line 12 is called \"a\" too; give each trigger of a project its own `name`";
+    assert_eq!(said.iter().filter(|said| said.ends_with(twice)).count(), 1, "{said:#?}");
 }
 
 #[test]
