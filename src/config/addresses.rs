@@ -40,6 +40,7 @@ pub(super) fn url(example: &'static str) -> impl Fn(&Value<'_>) -> Result<Url, W
                 message: format!("`{key}` contains a login, and secrets are never in this file"),
                 hint: "take it out of the URL and write `user = \"NAME\"` and `password_file = \"FILE\"`".into(),
                 secret: true,
+                part: None,
             });
         }
         Ok(url)

@@ -89,6 +89,7 @@ fn server(value: &Value<'_>) -> Result<Server, Wrong> {
             message: "`server` contains a password, and secrets are never in this file".into(),
             hint: "take it out and write it to a file: `password_file = \"/etc/rollbackd/smtp-password\"`".into(),
             secret: true,
+            part: None,
         });
     }
     if user == Some("") {

@@ -183,10 +183,11 @@ impl<'a> Table<'a> {
         match read(&value) {
             Ok(read) => Got::Good(read, value.span),
             Err(wrong) => {
+                let place = wrong.part.unwrap_or(value.span);
                 if wrong.secret {
-                    self.findings.secret(value.span.clone());
+                    self.findings.secret(place.clone());
                 }
-                self.findings.error(value.span, wrong.message, wrong.hint);
+                self.findings.error(place, wrong.message, wrong.hint);
                 Got::Wrong
             }
         }

@@ -82,6 +82,8 @@ fn say(said: &str, piece: &str) -> (String, String) {
         ("invalid basic string", "this text is never closed", "end it with `\"`".to_owned()),
         ("invalid literal string", "this text is never closed", "end it with `'`".to_owned()),
         ("duplicate key", "this key is there twice", "keep one of the two".to_owned()),
+        ("unclosed", "this header is never closed", "end it with `]`, or `]]`".to_owned()),
+        ("key with no value", "a key has no value", "write `key = value`".to_owned()),
         ("missing assignment", "a key has no value", "write `key = value`".to_owned()),
         (
             "missing comma between key-value pairs",

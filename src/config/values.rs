@@ -28,11 +28,13 @@ pub(super) struct Wrong {
     pub(super) hint: String,
     /// The value contains a secret: its text is masked.
     pub(super) secret: bool,
+    /// Which part of the value it is, where it is not the whole.
+    pub(super) part: Option<Range<usize>>,
 }
 
 impl Wrong {
     pub(super) fn new(message: impl Into<String>, hint: impl Into<String>) -> Self {
-        Self { message: message.into(), hint: hint.into(), secret: false }
+        Self { message: message.into(), hint: hint.into(), secret: false, part: None }
     }
 }
 
@@ -335,7 +337,11 @@ pub(super) fn list<T>(
     move |value| match value.item {
         DeValue::Array(items) => items
             .iter()
-            .map(|item| one(&Value { key: value.key, item: item.get_ref(), span: item.span() }))
+            .map(|item| {
+                let value = Value { key: value.key, item: item.get_ref(), span: item.span() };
+                one(&value)
+                    .map_err(|wrong| Wrong { part: wrong.part.or(Some(item.span())), ..wrong })
+            })
             .collect(),
         _ => one(value).map(|item| vec![item]),
     }

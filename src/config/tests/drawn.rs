@@ -237,3 +237,40 @@ fn colour_is_only_drawn_when_asked_for() {
     assert!(!crate::config::draw(&found, text, false).contains('\u{1b}'));
     assert!(crate::config::draw(&found, text, true).contains('\u{1b}'));
 }
+
+#[test]
+fn in_a_list_the_wrong_item_is_underlined() {
+    let text = "[email]\nserver = \"smtp://mail\"\nfrom = \"a@example.com\"\nto = [\"Ä <ä@example.com>\", \"nobody\"]\n[project.shop]\n";
+    let told = picture(text);
+    let told: Vec<&str> = told.lines().take(7).collect();
+    insta::assert_snapshot!(told.join("\n"), @r##"
+    error: `to` takes a mail address, and "nobody" is none
+     --> /etc/rollbackd/rollbackd.toml:4:28
+      |
+    4 | to = ["Ä <ä@example.com>", "nobody"]
+      |                            ^^^^^^^^
+      |
+      = help: write `to = "ops@example.com"` or `"Ops <ops@example.com>"`
+    "##);
+}
+
+#[test]
+fn a_header_and_a_key_that_are_cut_off_are_told_in_plain_words() {
+    insta::assert_snapshot!(picture("[docker\n[api]\nlisten\n"), @r##"
+    error: this header is never closed
+     --> /etc/rollbackd/rollbackd.toml:1:8
+      |
+    1 | [docker
+      |        ^
+      |
+      = help: end it with `]`, or `]]`
+
+    error: a key has no value
+     --> /etc/rollbackd/rollbackd.toml:3:7
+      |
+    3 | listen
+      |       ^
+      |
+      = help: write `key = value`
+    "##);
+}
