@@ -135,6 +135,19 @@ impl Project {
         seen.services.iter().map(|s| &s.record).find(|record| record.name == *service)
     }
 
+    /// This project as it was when a rollback began, by what is recorded.
+    pub(crate) fn as_before(&self, incident: &Incident) -> Self {
+        let mut before = self.clone();
+        let from = self.durable.revisions.get(&incident.from).map(|known| &known.revision);
+        let seen = before.seen.iter_mut().flat_map(|seen| &mut seen.services);
+        for service in seen.filter(|s| incident.services.iter().any(|c| c.name == s.record.name)) {
+            if let Some(record) = from.and_then(|from| from.service(&service.record.name)) {
+                service.record = record.clone();
+            }
+        }
+        before
+    }
+
     /// Was it looked at since the daemon started, and since its last rollback?
     pub(crate) fn is_seen(&self) -> bool {
         self.seen.as_ref().is_some_and(|seen| seen.at > self.durable.acted_until)
@@ -307,7 +320,11 @@ impl Durable {
 
     /// Where the next deployment could go back to.
     pub(crate) fn refuge(&self) -> Option<RevisionNo> {
-        if self.chain.is_empty() { self.current } else { self.target(&BTreeSet::new()) }
+        let stays = |known: &Known| known.returnable && known.standing != Standing::Bad;
+        let current = self.current.filter(|number| {
+            self.chain.is_empty() && self.revisions.get(number).is_some_and(stays)
+        });
+        current.or_else(|| self.target(&BTreeSet::new()))
     }
 
     /// The revisions that must stay restorable.
