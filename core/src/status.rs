@@ -74,12 +74,18 @@ impl Core {
         self.projects.values().filter_map(|project| self.view(project, now)).collect()
     }
 
-    /// The revisions of each configured project that must stay restorable.
+    /// The revisions of each project that must stay restorable: of those that
+    /// are configured, and of those whose rollback runs.
     #[must_use]
     pub fn kept(&self) -> Vec<(ProjectName, Vec<Revision>)> {
         let kept = |project: &Project| {
-            let keep = project.settings.as_ref()?.keep;
-            let numbers = project.durable.kept(keep);
+            let run = project.durable.rollback.and_then(|id| self.runs.get(&id));
+            let mut numbers = match &project.settings {
+                Some(settings) => project.durable.kept(settings.keep),
+                // Removed from the configuration while its rollback runs.
+                None => [run?.incident.from].into(),
+            };
+            numbers.extend(run.and_then(|run| run.incident.to));
             let known = numbers.iter().filter_map(|number| project.durable.revisions.get(number));
             Some((project.name.clone(), known.map(|known| known.revision.clone()).collect()))
         };
@@ -191,9 +197,9 @@ fn since(seen: &Observation, name: &ServiceName) -> Option<Moment> {
 fn revision_views(project: &Project, settings: &ProjectSettings) -> Vec<RevisionView> {
     let kept = project.durable.kept(settings.keep);
     let problem = |number: RevisionNo| match project.restorable.get(&number) {
+        _ if !kept.contains(&number) => Some("no longer kept".into()),
         Some(problem) => problem.clone(),
-        None if kept.contains(&number) => Some("not checked yet".into()),
-        None => Some("no longer kept".into()),
+        None => Some("not checked yet".into()),
     };
     let view = |(number, known): (&RevisionNo, &crate::project::Known)| RevisionView {
         revision: known.revision.clone(),

@@ -131,9 +131,10 @@ impl Watch {
         &self.settings
     }
 
-    /// Takes changed settings. What is measured, or when it breaches, has
-    /// changed: the window starts empty; else it is kept.
-    pub fn configure(&mut self, settings: TriggerSettings, now: Moment) {
+    /// Takes changed settings and keeps the window. `false`, and nothing is
+    /// taken: what is measured, or when it breaches, has changed.
+    #[must_use]
+    pub fn configure(&mut self, settings: &TriggerSettings) -> bool {
         let old = &self.settings;
         let same = old.signal == settings.signal
             && old.measures == settings.measures
@@ -141,10 +142,9 @@ impl Watch {
             && old.hold == settings.hold
             && old.every == settings.every;
         if same {
-            self.settings = settings;
-        } else {
-            *self = Self::new(settings, now);
+            self.settings = settings.clone();
         }
+        same
     }
 
     /// Takes one reading, asked for at `at`. One that is not newer than the
@@ -236,6 +236,11 @@ impl Watch {
             && !core::mem::replace(&mut self.window.told_blind, true);
         self.window.told_blind &= self.is_blind(now);
         tell
+    }
+
+    /// Telling it did not come about.
+    pub const fn untold_blind(&mut self) {
+        self.window.told_blind = false;
     }
 
     /// Since when its condition holds, and when it had held for its time;
