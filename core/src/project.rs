@@ -35,6 +35,8 @@ pub(crate) struct Project {
     pub(crate) bake: Bake,
     /// A person has deployed this service while our rollback runs.
     pub(crate) overtaken: Option<ServiceName>,
+    /// When the change began that is seen and not yet recorded as a deployment.
+    pub(crate) unrecorded: Option<Moment>,
 }
 
 /// How much of a bake has been observed.
@@ -102,6 +104,7 @@ impl Project {
             restorable: BTreeMap::new(),
             bake: Bake::default(),
             overtaken: None,
+            unrecorded: None,
         }
     }
 
@@ -110,6 +113,9 @@ impl Project {
     pub(crate) fn apply(&mut self, fact: &Fact, incident: Option<&Incident>) {
         if let Fact::DeploymentEnded { .. } | Fact::RollbackEnded { .. } = fact {
             self.bake = Bake::default();
+        }
+        if let Fact::DeploymentBegan { .. } = fact {
+            self.unrecorded = None;
         }
         if let Fact::RollbackBegan(_) | Fact::RollbackEnded { .. } = fact {
             self.overtaken = None;

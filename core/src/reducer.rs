@@ -453,7 +453,7 @@ impl Core {
 
 impl Slot {
     /// Is a deployment of these services blamed for it?
-    fn concerns(&self, services: &[crate::words::ServiceName]) -> bool {
+    pub(crate) fn concerns(&self, services: &[crate::words::ServiceName]) -> bool {
         let trigger = self.watch.settings();
         services.contains(&trigger.service) || trigger.blames.iter().any(|s| services.contains(s))
     }

@@ -220,3 +220,130 @@ fn an_image_that_is_no_longer_kept_is_not_shown_as_restorable() {
     }
     assert_eq!(world.view().revisions[0].problem.as_deref(), Some("no longer kept"));
 }
+
+#[test]
+fn a_breach_that_began_in_the_chain_is_blamed_though_another_deployment_came_after_it() {
+    let mut world = World::proven(shop(vec![errors()]));
+    world.command(Command::Pause { project: None, lasts: None, reason: String::new() }).unwrap();
+    world.deploy("web", 2);
+    world.run(400);
+    assert_eq!(world.state("errors"), TriggerState::Breached);
+    world.deploy("web", 3);
+    world.run(400);
+    world.command(Command::Resume { project: None }).unwrap();
+    world.run(60);
+    assert_eq!(world.version("web"), 1, "{:?}", world.held());
+}
+
+#[test]
+fn what_completed_only_after_the_deployment_had_begun_starts_anew() {
+    let mut world = World::proven(shop(vec![errors()]));
+    world.reads = Box::new(|_, _| Reading::Value(0.2));
+    while world.state("errors") != TriggerState::Pending {
+        world.run(1);
+    }
+    world.run(50);
+    // The engine says when it began; the look that tells comes later.
+    let began = world.now;
+    world.services[0] = runs("web", 2, began);
+    while world.state("errors") == TriggerState::Pending {
+        world.now = world.now + secs(1);
+        if (world.now.as_nanos() / 1_000_000_000).is_multiple_of(15) {
+            let (trigger, at) = (place(&world, "errors"), world.now);
+            world.event(Event::Sample(Sample { trigger, at, reading: Reading::Value(0.2) }));
+        }
+    }
+    assert_eq!(world.state("errors"), TriggerState::Breached);
+    let mut seen = world.observation();
+    seen.changed_at = Some(began);
+    world.event(Event::Observed(seen));
+    world.run(600);
+    assert_eq!(world.rollbacks().len(), 1, "{:?}", world.held());
+}
+
+#[test]
+fn killed_in_a_deployment_what_was_pending_before_it_still_starts_anew() {
+    for graceful in [true, false] {
+        let mut world = World::new(shop(vec![TriggerSettings { grace: secs(0), ..errors() }]));
+        world.run(2400);
+        world.reads = Box::new(|_, _| Reading::Value(0.2));
+        world.run(30);
+        assert_eq!(world.state("errors"), TriggerState::Pending);
+        let before = world.core.checkpoint();
+        world.deploy("web", 2);
+        let checkpoint = if graceful { world.core.checkpoint() } else { before };
+        let ended = world.now + secs(60);
+        world.restart_from(checkpoint, 1);
+        world.run(600);
+        assert_eq!(world.rollbacks().len(), 1, "{:?}", world.held());
+        assert!(world.rollbacks()[0].breach().unwrap().pending_since >= ended);
+    }
+}
+
+#[test]
+fn a_checkpoint_from_before_a_deployment_is_no_evidence_of_its_bake() {
+    let mut world = World::new(shop(vec![errors()]));
+    world.run(6000);
+    world.deploy("web", 2);
+    let before = world.core.checkpoint();
+    world.reads = Box::new(|_, _| unanswered());
+    world.run(62);
+    assert_eq!(world.view().standing, Some(Standing::Baking));
+    world.restart_from(before, 1);
+    world.run(2400);
+    assert_eq!(world.view().standing, Some(Standing::Unproven), "no data, so nobody saw it");
+}
+
+#[test]
+fn a_deployment_seen_while_nothing_could_be_written_began_when_it_began() {
+    let mut world = World::proven(shop(vec![errors()]));
+    let began = world.now;
+    world.services[0] = runs("web", 2, began);
+    let seen = world.observation();
+    world.dropped(Event::Observed(seen));
+    world.now = world.now + secs(600);
+    world.look();
+    let told = world.facts.iter().find_map(|fact| match fact {
+        Fact::DeploymentBegan { at, .. } => Some(*at),
+        _ => None,
+    });
+    assert_eq!(told, Some(began));
+}
+
+#[test]
+fn the_target_that_status_names_is_where_the_next_rollback_goes() {
+    let mut world = World::proven(shop(vec![errors()]));
+    world.command(Command::Pause { project: None, lasts: None, reason: String::new() }).unwrap();
+    world.reads =
+        Box::new(|world, _| Reading::Value(if world.version("web") == 2 { 0.2 } else { 0.0 }));
+    world.deploy("web", 2);
+    world.run(400);
+    world.command(by_hand()).unwrap();
+    world.run(400);
+    let forward = Command::Forward { project: ProjectName::new("shop"), service: None };
+    world.command(forward).unwrap();
+    world.run(1500);
+    assert_eq!(world.view().revision, Some(RevisionNo(2)));
+    let said = world.view().services[0].target;
+    world.command(Command::Resume { project: None }).unwrap();
+    world.reads =
+        Box::new(|world, _| Reading::Value(if world.version("web") == 3 { 0.2 } else { 0.0 }));
+    world.run(60);
+    world.deploy("web", 3);
+    world.run(400);
+    assert_eq!(world.version("web"), 1);
+    assert_eq!(world.rollbacks().last().unwrap().to, said);
+}
+
+#[test]
+fn a_share_that_flickers_below_its_share_does_not_keep_a_bake_open_for_ever() {
+    let share = rollbackd_core::ratio::Ratio::new(0.8).unwrap();
+    let flickers = TriggerSettings { hold: Hold::Share { share, within: secs(180) }, ..errors() };
+    let mut world = World::new(shop(vec![flickers]));
+    world.reads = Box::new(|world, _| {
+        let sample = world.now.as_nanos() / 15_000_000_000;
+        Reading::Value(if sample.is_multiple_of(5) { 0.2 } else { 0.0 })
+    });
+    world.run(2400);
+    assert_eq!(world.view().standing, Some(Standing::Good));
+}
