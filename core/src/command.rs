@@ -42,10 +42,15 @@ impl Core {
                 Ok(self.begin_by_hand(now, incident, dry_run, turn))
             }
             Command::Forward { project, service } => {
+                let before = turn.facts.len();
                 let known = self.free(&project)?;
-                let asked = asked(known, service.as_ref())?;
-                let incident = self.forward(&asked, now)?;
-                Ok(self.begin_by_hand(now, incident, false, turn))
+                let known = end_deployment(known, now, turn);
+                let asked = asked(&known, service.as_ref())?;
+                let answer = self.forward(&asked, now);
+                if answer.is_err() {
+                    turn.facts.truncate(before);
+                }
+                Ok(self.begin_by_hand(now, answer?, false, turn))
             }
             Command::Pause { project, lasts, reason } => {
                 self.pause(now, project.as_ref(), lasts, &reason, turn)
@@ -210,6 +215,7 @@ impl ByHand<'_> {
 fn end_deployment(project: &Project, now: Moment, turn: &mut Turn) -> Project {
     let mut project = project.clone();
     if project.durable.deploying.is_some()
+        && project.is_seen()
         && let Some(fact) = project.end_deployment(now)
     {
         project.apply(&fact, None);

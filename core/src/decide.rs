@@ -103,7 +103,7 @@ fn blame(
         };
     };
     let since_before = breach.pending_since < began && trigger.signal != Signal::Health;
-    if watch.is_older() || (since_before && !became_worse(watch)) {
+    if watch.is_older(began) || (since_before && !became_worse(watch, began)) {
         let why = "it had held before the deployment began, and is not half again as bad since";
         return Err((Guard::Older, why.into()));
     }
@@ -113,8 +113,8 @@ fn blame(
 /// A breach from before the deployment that the deployment made worse. The
 /// window remembers how bad it was; without that memory (after a restart) the
 /// older breach is not blamed.
-fn became_worse(watch: &Watch) -> bool {
-    watch.was_older() && !watch.is_older()
+fn became_worse(watch: &Watch, began: Moment) -> bool {
+    watch.was_older() && !watch.is_older(began)
 }
 
 /// The guards that a person does not need, in the order in which they are told.

@@ -51,6 +51,9 @@ impl Core {
         if let Some(running) = project.durable.rollback {
             let run = self.runs.get(&running);
             project.overtaken = run.and_then(|run| project.deployed_over(&run.incident));
+            if project.overtaken.is_some() {
+                project.unrecorded.get_or_insert(began);
+            }
             return;
         }
         if !project.is_seen() {
@@ -60,6 +63,9 @@ impl Core {
             return self.settle(now, &name, turn);
         }
         let differing = project.differing();
+        // Should recording it fail, the next look still knows when it began.
+        let began = project.unrecorded.map_or(began, |first| first.min(began));
+        project.unrecorded = (!differing.is_empty()).then_some(began);
         match &project.durable.deploying {
             None if !differing.is_empty() => {
                 // Not before the last revision was there: a container's own
@@ -132,7 +138,15 @@ impl Core {
             (baking.number, project.durable.revisions[&baking.number].standing);
         let relevant: Vec<&Slot> =
             self.slots_of(name).filter(|slot| bears_witness(slot, baking)).collect();
-        if relevant.iter().any(|slot| slot.watch.is_pending()) {
+        // What is pending at the end is seen through, for its own time at most:
+        // a share may stay below its share for ever.
+        let beyond = project.bake.observed.saturating_sub(settings.bake);
+        let open = |slot: &&Slot| {
+            let trigger = slot.watch.settings();
+            let most = trigger.hold.span() + trigger.every + trigger.max_gap;
+            slot.watch.is_pending() && beyond <= most
+        };
+        if relevant.iter().any(open) {
             return;
         }
         let (verdict, returnable, reason) = weigh(&relevant, settings, now);
@@ -147,7 +161,7 @@ impl Core {
                 reason,
             });
         }
-        if standing != Standing::Baking {
+        if standing != Standing::Baking && verdict != Standing::Good {
             // An unproven revision is watched for another bake.
             for slot in self.slots.iter_mut().flatten().filter(|slot| slot.project == *name) {
                 slot.watch.bake_began();

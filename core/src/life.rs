@@ -13,7 +13,7 @@ use crate::{
     reducer::{Core, Slot, Turn},
     revision::Standing,
     run::{Next, Phase, Run},
-    settings::{Action, NotRecovered, TriggerSettings},
+    settings::{Action, Mode, NotRecovered, TriggerSettings},
     watch::Judgement,
     words::{IncidentId, ProjectName, RevisionNo, ServiceName, TriggerIx},
 };
@@ -125,10 +125,14 @@ impl Core {
             let why = format!("somebody deployed {service} before its signals could be judged");
             return self.conclude(now, run.clone(), Outcome::Unverified, why, turn);
         }
+        let judged: Vec<&Slot> = self.slots_of(name).filter(|slot| slot.judged).collect();
+        if judged.is_empty() {
+            let why = "the triggers that were to judge are no longer in the configuration".into();
+            return self.conclude(now, run.clone(), Outcome::Unverified, why, turn);
+        }
         if now < counts_from {
             return;
         }
-        let judged: Vec<&Slot> = self.slots_of(name).filter(|slot| slot.judged).collect();
         let named = |wanted: Judgement| {
             let all = judged.iter().filter(|slot| slot.watch.judgement() == wanted);
             let names: Vec<&str> = all.map(|slot| slot.watch.settings().name.as_str()).collect();
@@ -181,7 +185,9 @@ impl Core {
         let services: BTreeSet<ServiceName> =
             run.incident.services.iter().map(|change| change.name.clone()).collect();
         let cause = run.incident.cause.clone();
-        let next = decide::incident(project, settings, to, &services, cause, now)?;
+        // What was put back runs; the last look may still show what failed.
+        let project = project.as_before(&run.incident);
+        let next = decide::incident(&project, settings, to, &services, cause, now)?;
         let kept = &run.incident;
         Some(Incident {
             id: kept.id,
@@ -262,6 +268,10 @@ impl Core {
         let Some(known) = self.projects.get(&ended.project) else { return };
         let Some(settings) = &known.settings else { return };
         if settings.not_recovered != NotRecovered::Forward || ended.goes_forward() {
+            return;
+        }
+        if known.durable.pause.is_some() || settings.mode == Mode::Observe {
+            // People hold what is automatic; they are told how to go forward.
             return;
         }
         let mut project = known.clone();

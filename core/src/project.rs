@@ -35,6 +35,8 @@ pub(crate) struct Project {
     pub(crate) bake: Bake,
     /// A person has deployed this service while our rollback runs.
     pub(crate) overtaken: Option<ServiceName>,
+    /// When the change began that is seen and not yet recorded as a deployment.
+    pub(crate) unrecorded: Option<Moment>,
 }
 
 /// How much of a bake has been observed.
@@ -102,6 +104,7 @@ impl Project {
             restorable: BTreeMap::new(),
             bake: Bake::default(),
             overtaken: None,
+            unrecorded: None,
         }
     }
 
@@ -110,6 +113,9 @@ impl Project {
     pub(crate) fn apply(&mut self, fact: &Fact, incident: Option<&Incident>) {
         if let Fact::DeploymentEnded { .. } | Fact::RollbackEnded { .. } = fact {
             self.bake = Bake::default();
+        }
+        if let Fact::DeploymentBegan { .. } = fact {
+            self.unrecorded = None;
         }
         if let Fact::RollbackBegan(_) | Fact::RollbackEnded { .. } = fact {
             self.overtaken = None;
@@ -133,6 +139,19 @@ impl Project {
     pub(crate) fn running(&self, service: &ServiceName) -> Option<&ServiceRecord> {
         let seen = self.seen.as_ref()?;
         seen.services.iter().map(|s| &s.record).find(|record| record.name == *service)
+    }
+
+    /// This project as it was when a rollback began, by what is recorded.
+    pub(crate) fn as_before(&self, incident: &Incident) -> Self {
+        let mut before = self.clone();
+        let from = self.durable.revisions.get(&incident.from).map(|known| &known.revision);
+        let seen = before.seen.iter_mut().flat_map(|seen| &mut seen.services);
+        for service in seen.filter(|s| incident.services.iter().any(|c| c.name == s.record.name)) {
+            if let Some(record) = from.and_then(|from| from.service(&service.record.name)) {
+                service.record = record.clone();
+            }
+        }
+        before
     }
 
     /// Was it looked at since the daemon started, and since its last rollback?
@@ -307,7 +326,11 @@ impl Durable {
 
     /// Where the next deployment could go back to.
     pub(crate) fn refuge(&self) -> Option<RevisionNo> {
-        if self.chain.is_empty() { self.current } else { self.target(&BTreeSet::new()) }
+        let stays = |known: &Known| known.returnable && known.standing != Standing::Bad;
+        let current = self.current.filter(|number| {
+            self.chain.is_empty() && self.revisions.get(number).is_some_and(stays)
+        });
+        current.or_else(|| self.target(&BTreeSet::new()))
     }
 
     /// The revisions that must stay restorable.

@@ -9,7 +9,7 @@
 
 use alloc::{
     boxed::Box,
-    collections::{BTreeMap, BinaryHeap},
+    collections::{BTreeMap, BTreeSet, BinaryHeap},
     string::String,
     vec::Vec,
 };
@@ -47,6 +47,8 @@ pub struct Core {
     pub(crate) history: BTreeMap<IncidentId, Incident>,
     pub(crate) last_incident: u64,
     pub(crate) engine_down: Option<String>,
+    /// Whose blindness the last turn tells of.
+    telling_blind: Vec<TriggerIx>,
 }
 
 /// A trigger's place.
@@ -108,26 +110,34 @@ impl Core {
     }
 
     /// Takes a configuration. A trigger whose condition is the same keeps its
-    /// window and its place.
+    /// window and its place; one whose condition has changed begins in a new
+    /// place, where no sample of what it measured before can reach it.
     pub fn configure(&mut self, settings: &Settings, now: Moment) {
+        let mut watched = BTreeSet::new();
         for project in self.projects.values_mut() {
-            project.settings = None;
+            if project.settings.take().is_some() {
+                watched.insert(project.name.clone());
+            }
         }
         let mut old = self.places();
         for wanted in &settings.projects {
             let name = &wanted.name;
             for trigger in &wanted.triggers {
-                match old.remove(&(name.clone(), trigger.id.clone())) {
-                    Some(ix) => {
-                        if let Some(slot) = self.slot_mut(ix) {
-                            slot.watch.configure(trigger.clone(), now);
-                        }
-                    }
-                    None => self.add(name, trigger, now),
+                let key = (name.clone(), trigger.id.clone());
+                let place = old.get(&key).and_then(|ix| self.slot_mut(*ix));
+                if place.is_some_and(|slot| slot.watch.configure(trigger)) {
+                    old.remove(&key);
+                } else {
+                    self.add(name, trigger, now);
                 }
             }
             let known = self.projects.entry(name.clone());
-            known.or_insert_with(|| Project::new(name.clone())).settings = Some(wanted.clone());
+            let project = known.or_insert_with(|| Project::new(name.clone()));
+            if !watched.contains(name) {
+                // Nobody has looked at it meanwhile.
+                project.seen = None;
+            }
+            project.settings = Some(wanted.clone());
         }
         for ix in old.into_values() {
             self.slots[ix.0 as usize] = None;
@@ -159,6 +169,7 @@ impl Core {
 
     /// Takes one event. `now` is never earlier than the moment before.
     pub fn handle(&mut self, now: Moment, event: Event, turn: &mut Turn) {
+        self.telling_blind.clear();
         match event {
             Event::Sample(sample) => return self.sample(now, &sample, turn),
             Event::Observed(observation) => self.observed(now, observation, turn),
@@ -177,6 +188,16 @@ impl Core {
         self.tick(now, turn);
     }
 
+    /// The last turn could not be committed: what it would have told is told
+    /// by a later one.
+    pub fn dropped(&mut self) {
+        for ix in core::mem::take(&mut self.telling_blind) {
+            if let Some(slot) = self.slot_mut(ix) {
+                slot.watch.untold_blind();
+            }
+        }
+    }
+
     /// The next moment at which something may change without an event.
     #[must_use]
     pub fn next_deadline(&self) -> Option<(Moment, Why)> {
@@ -186,17 +207,18 @@ impl Core {
     }
 
     fn deadline_of(&self, project: &Project) -> Option<(Moment, Why)> {
-        let settings = project.settings.as_ref()?;
         let durable = &project.durable;
-        let waits = durable.deploying.is_some() || durable.current.is_none();
-        let settles = waits && project.exists() && self.engine_down.is_none();
-        let settle = settles.then(|| (project.changed_at + settings.settle, Why::Settle));
-        let pause = durable.pause.as_ref().and_then(|pause| pause.until).map(|at| (at, Why::Pause));
         let verify = durable.rollback.and_then(|id| match self.runs.get(&id)?.phase {
             Phase::Verifying { until, .. } => Some((until, Why::Verification)),
             Phase::Acting { .. } | Phase::Ended(_) => None,
         });
+        // A rollback comes to its end also where its project was removed.
+        let Some(settings) = &project.settings else { return verify };
+        let waits = durable.deploying.is_some() || durable.current.is_none();
+        let settles = waits && project.exists() && project.is_seen() && self.engine_down.is_none();
+        let settle = settles.then(|| (project.changed_at + settings.settle, Why::Settle));
         let settle = settle.filter(|_| durable.rollback.is_none());
+        let pause = durable.pause.as_ref().and_then(|pause| pause.until).map(|at| (at, Why::Pause));
         let bake = project.bake_due(settings).map(|at| (at, Why::Bake));
         [settle, pause, verify, bake].into_iter().flatten().min()
     }
@@ -289,13 +311,17 @@ impl Core {
         } else {
             slot.watch.blind_at()
         };
-        if slot.watch.tell_blind(now) {
+        let tell = slot.watch.tell_blind(now);
+        if tell {
             let view = slot.watch.view(now);
             let service = slot.watch.settings().service.clone();
             let reason = view.reason.unwrap_or_default();
             turn.tell(now, &slot.project, News::Blind { service, trigger: view.name, reason });
         }
         let decide = slot.breached || slot.watch.breach(now).is_some();
+        if tell {
+            self.telling_blind.push(ix);
+        }
         self.wakes.push(Reverse((just_after(again), ix)));
         if decide {
             self.consider(now, ix, false, turn);
@@ -427,7 +453,7 @@ impl Core {
 
 impl Slot {
     /// Is a deployment of these services blamed for it?
-    fn concerns(&self, services: &[crate::words::ServiceName]) -> bool {
+    pub(crate) fn concerns(&self, services: &[crate::words::ServiceName]) -> bool {
         let trigger = self.watch.settings();
         services.contains(&trigger.service) || trigger.blames.iter().any(|s| services.contains(s))
     }

@@ -14,7 +14,7 @@ use crate::{
     incident::Incident,
     moment::Moment,
     project::Project,
-    reducer::Core,
+    reducer::{Core, Slot},
     revision::{Observation, Revision},
     settings::{Action, ProjectSettings},
     view::{ProjectView, RevisionView, ServiceView, TriggerView},
@@ -59,11 +59,51 @@ impl Core {
                 slot.watch.restore(window, now);
             }
         }
-        for (name, revision, observed) in checkpoint.bakes {
-            if let Some(project) = self.projects.get_mut(&name)
-                && project.baking().is_some_and(|baking| baking.number == revision)
-            {
-                project.bake.observed = observed;
+        let names: Vec<ProjectName> = self.projects.keys().cloned().collect();
+        for name in &names {
+            let observed = checkpoint.bakes.iter().find(|(project, ..)| project == name);
+            self.catch_up(name, observed.map(|(_, number, observed)| (*number, *observed)));
+        }
+    }
+
+    /// The facts may be newer than the checkpoint: what they tell of deployments
+    /// and bakes, the windows of a project learn now.
+    fn catch_up(&mut self, name: &ProjectName, observed: Option<(RevisionNo, Duration)>) {
+        let Some(project) = self.projects.get_mut(name) else { return };
+        let settle = project.settings.as_ref().map(|settings| settings.settle).unwrap_or_default();
+        let newest = project.durable.revisions.values().next_back().map(|known| &known.revision);
+        let ended = newest
+            .filter(|newest| !newest.changed.is_empty())
+            .map(|newest| (newest.began_at, newest.changed.clone(), newest.deployed_at + settle));
+        let deploying = project.durable.deploying.as_ref();
+        let deploying =
+            deploying.map(|d| (d.began, d.services.iter().cloned().collect::<Vec<_>>()));
+        let baking = project.baking().map(|baking| baking.number);
+        let same = observed.filter(|(number, _)| baking == Some(*number));
+        if let Some((_, observed)) = same {
+            project.bake.observed = observed;
+        }
+        for slot in self.slots.iter_mut().flatten().filter(|slot| slot.project == *name) {
+            let unknown = |slot: &Slot, began, services: &[ServiceName]| {
+                slot.concerns(services) && !slot.watch.knows_of(began)
+            };
+            if let Some((began, services, until)) = &ended {
+                if unknown(slot, *began, services) {
+                    slot.watch.deployment_began(*began);
+                }
+                if deploying.is_none() {
+                    slot.watch.deployment_ended(*until);
+                }
+            }
+            match &deploying {
+                Some((began, services)) if unknown(slot, *began, services) => {
+                    slot.watch.deployment_began(*began);
+                }
+                Some(_) => {}
+                None => slot.watch.deployment_ended(Moment::ZERO),
+            }
+            if same.is_none() {
+                slot.watch.bake_began();
             }
         }
     }
@@ -74,12 +114,18 @@ impl Core {
         self.projects.values().filter_map(|project| self.view(project, now)).collect()
     }
 
-    /// The revisions of each configured project that must stay restorable.
+    /// The revisions of each project that must stay restorable: of those that
+    /// are configured, and of those whose rollback runs.
     #[must_use]
     pub fn kept(&self) -> Vec<(ProjectName, Vec<Revision>)> {
         let kept = |project: &Project| {
-            let keep = project.settings.as_ref()?.keep;
-            let numbers = project.durable.kept(keep);
+            let run = project.durable.rollback.and_then(|id| self.runs.get(&id));
+            let mut numbers = match &project.settings {
+                Some(settings) => project.durable.kept(settings.keep),
+                // Removed from the configuration while its rollback runs.
+                None => [run?.incident.from].into(),
+            };
+            numbers.extend(run.and_then(|run| run.incident.to));
             let known = numbers.iter().filter_map(|number| project.durable.revisions.get(number));
             Some((project.name.clone(), known.map(|known| known.revision.clone()).collect()))
         };
@@ -191,9 +237,9 @@ fn since(seen: &Observation, name: &ServiceName) -> Option<Moment> {
 fn revision_views(project: &Project, settings: &ProjectSettings) -> Vec<RevisionView> {
     let kept = project.durable.kept(settings.keep);
     let problem = |number: RevisionNo| match project.restorable.get(&number) {
+        _ if !kept.contains(&number) => Some("no longer kept".into()),
         Some(problem) => problem.clone(),
-        None if kept.contains(&number) => Some("not checked yet".into()),
-        None => Some("no longer kept".into()),
+        None => Some("not checked yet".into()),
     };
     let view = |(number, known): (&RevisionNo, &crate::project::Known)| RevisionView {
         revision: known.revision.clone(),

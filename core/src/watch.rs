@@ -31,8 +31,6 @@ pub struct Watch {
     slots: usize,
     /// Samples before this do not count: grace, or a deployment under way.
     counts_from: Moment,
-    /// Pending when a deployment began: starts anew when it has ended.
-    held_back: bool,
 }
 
 /// What a trigger has seen: all of it that a restart keeps.
@@ -60,6 +58,15 @@ pub struct Window {
     /// over gaps, until a sample does not breach.
     #[serde(default, with = "crate::number::option")]
     older: Option<f64>,
+    /// Since when that breach had held.
+    #[serde(default)]
+    older_since: Option<Moment>,
+    /// When the newest deployment began that it was told of.
+    #[serde(default)]
+    deployed: Option<Moment>,
+    /// Pending when that deployment began: starts anew when it has ended.
+    #[serde(default)]
+    held_back: bool,
     /// Usable before the present deployment began.
     fresh_before: Option<Moment>,
     /// Time covered by usable samples since the bake began.
@@ -113,6 +120,9 @@ impl Watch {
             breaching: 0,
             missing: None,
             older: None,
+            older_since: None,
+            deployed: None,
+            held_back: false,
             fresh_before: None,
             covered: Duration::ZERO,
             judged_from: None,
@@ -122,7 +132,7 @@ impl Watch {
             recent: [None; RECENT],
             next: 0,
         };
-        Self { settings, window, slots, counts_from: Moment::ZERO, held_back: false }
+        Self { settings, window, slots, counts_from: Moment::ZERO }
     }
 
     /// What it was told to watch.
@@ -131,9 +141,10 @@ impl Watch {
         &self.settings
     }
 
-    /// Takes changed settings. What is measured, or when it breaches, has
-    /// changed: the window starts empty; else it is kept.
-    pub fn configure(&mut self, settings: TriggerSettings, now: Moment) {
+    /// Takes changed settings and keeps the window. `false`, and nothing is
+    /// taken: what is measured, or when it breaches, has changed.
+    #[must_use]
+    pub fn configure(&mut self, settings: &TriggerSettings) -> bool {
         let old = &self.settings;
         let same = old.signal == settings.signal
             && old.measures == settings.measures
@@ -141,10 +152,9 @@ impl Watch {
             && old.hold == settings.hold
             && old.every == settings.every;
         if same {
-            self.settings = settings;
-        } else {
-            *self = Self::new(settings, now);
+            self.settings = settings.clone();
         }
+        same
     }
 
     /// Takes one reading, asked for at `at`. One that is not newer than the
@@ -238,6 +248,11 @@ impl Watch {
         tell
     }
 
+    /// Telling it did not come about.
+    pub const fn untold_blind(&mut self) {
+        self.window.told_blind = false;
+    }
+
     /// Since when its condition holds, and when it had held for its time;
     /// `None` unless it is breached.
     #[must_use]
@@ -284,13 +299,17 @@ impl Watch {
         matches!(self.window.held, Held::Pending { .. })
     }
 
-    /// Had its condition held its full time before the present deployment, and
-    /// is it not half again as bad since? Then it is older, and not blamed on it.
+    /// Had its condition held its full time before the deployments that began
+    /// at `began`, and is it not half again as bad since? Then it is older, and
+    /// not blamed on them.
     #[must_use]
-    pub fn is_older(&self) -> bool {
+    pub fn is_older(&self, began: Moment) -> bool {
         let (Some(before), Some(value)) = (self.window.older, self.window.value) else {
             return false;
         };
+        if self.window.older_since.is_some_and(|since| since >= began) {
+            return false;
+        }
         let excess = self.settings.condition.excess(value);
         self.settings.signal != Signal::Health && !(excess >= before * 1.5 && excess > before)
     }
@@ -303,7 +322,7 @@ impl Watch {
 
     /// Samples before `moment` do not count.
     pub fn grace_until(&mut self, moment: Moment) {
-        if !self.held_back {
+        if !self.window.held_back {
             self.counts_from = moment;
         }
     }
@@ -311,15 +330,18 @@ impl Watch {
     /// A deployment that may be blamed for it has begun.
     pub fn deployment_began(&mut self, at: Moment) {
         let blind = self.is_blind(at);
+        self.window.deployed = Some(at);
         self.window.fresh_before = (!blind && self.window.last.is_some()).then_some(at);
         match self.window.held {
-            Held::Breached { since, .. } if since < at => {
+            Held::Breached { since, at: held } if since < at && held <= at => {
                 let last = self.window.value.unwrap_or_default();
                 self.window.older = Some(self.settings.condition.excess(last));
+                self.window.older_since = Some(since);
             }
-            Held::Pending { since } if since < at => {
+            // Seen late, it may have held its time since: not before it began.
+            Held::Pending { since } | Held::Breached { since, .. } if since < at => {
                 self.window.clear();
-                self.held_back = true;
+                self.window.held_back = true;
                 self.counts_from = Moment::from_nanos(u64::MAX);
             }
             Held::Calm | Held::Pending { .. } | Held::Breached { .. } => {}
@@ -328,9 +350,15 @@ impl Watch {
 
     /// That deployment has ended: what was held back counts from `counts_from`.
     pub fn deployment_ended(&mut self, counts_from: Moment) {
-        if core::mem::take(&mut self.held_back) {
+        if core::mem::take(&mut self.window.held_back) {
             self.counts_from = counts_from;
         }
+    }
+
+    /// Was it told of this deployment?
+    #[must_use]
+    pub fn knows_of(&self, began: Moment) -> bool {
+        self.window.deployed.is_some_and(|deployed| deployed >= began)
     }
 
     /// A bake begins: coverage counts from here.
@@ -376,6 +404,9 @@ impl Watch {
         if self.window.judged_from != judged_from {
             self.window.judged_from = judged_from;
             (self.window.judged, self.window.calm) = (0, 0);
+        }
+        if self.window.held_back {
+            self.counts_from = Moment::from_nanos(u64::MAX);
         }
         self.window.span.reserve(self.slots.saturating_sub(self.window.span.len()));
     }

@@ -2,7 +2,11 @@
 //! Nothing happens that was not committed before; a turn that cannot be
 //! committed is dropped, and the next event decides anew.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::Arc,
+    time::Duration,
+};
 
 use rollbackd_core::{
     effect::{Effect, News, Notice},
@@ -79,6 +83,11 @@ pub(super) struct Heart {
     engine: Option<EngineAway>,
     /// State cannot be written: why.
     trouble: Option<String>,
+    /// What steps reported while it could not: nobody says it twice, so it is
+    /// taken again when it can.
+    unsaved: Vec<Event>,
+    /// Notices that the notifier had no room for yet.
+    waiting: VecDeque<(EffectId, Notice)>,
     stopping: bool,
 }
 
@@ -86,7 +95,21 @@ impl Heart {
     pub(super) fn new(core: Core, mode: Mode, clock: Clock, store: Handle, hands: Hands) -> Self {
         let (turn, running) = (Turn::default(), BTreeMap::new());
         let (engine, trouble, stopping) = (None, None, false);
-        Self { core, clock, store, hands, mode, turn, running, engine, trouble, stopping }
+        let (unsaved, waiting) = (Vec::new(), VecDeque::new());
+        Self {
+            core,
+            clock,
+            store,
+            hands,
+            mode,
+            turn,
+            running,
+            engine,
+            trouble,
+            unsaved,
+            waiting,
+            stopping,
+        }
     }
 
     /// Hands on what nobody had acknowledged when the daemon stopped, then
@@ -98,6 +121,7 @@ impl Heart {
         self.publish();
         let mut checkpoint = ticks(CHECKPOINT);
         let mut snapshot = ticks(SNAPSHOT);
+        let notices = self.hands.notices.clone();
         loop {
             let due = self.due();
             tokio::select! {
@@ -114,6 +138,11 @@ impl Heart {
                     let _ = answer.send(given.unwrap_or_else(no_answer));
                 }
                 Some(event) = ears.events.recv() => { self.take(event).await; }
+                Ok(room) = notices.reserve(), if !self.waiting.is_empty() => {
+                    if let Some(notice) = self.waiting.pop_front() {
+                        room.send(notice);
+                    }
+                }
                 () = sleep_until(due) => { self.take(Event::Deadline).await; }
                 _ = checkpoint.tick() => self.checkpoint().await,
                 _ = snapshot.tick() => self.publish(),
@@ -163,8 +192,8 @@ impl Heart {
     async fn take(&mut self, event: Event) -> Option<Answer> {
         let now = self.clock.now();
         self.note_engine(&event, now);
-        let ended = match &event {
-            Event::StepEnded { incident, run, .. } => Some((*incident, *run)),
+        let report = match &event {
+            Event::StepEnded { .. } => Some(event.clone()),
             _ => None,
         };
         self.turn.clear();
@@ -178,7 +207,12 @@ impl Heart {
         let committed = self.store.commit(self.clock.anchor(), facts.clone(), effects.clone());
         let ids = match committed.await {
             Ok(ids) => ids,
-            Err(error) => return answer.map(|_| Err(self.in_trouble(&error))),
+            Err(error) => {
+                self.core.dropped();
+                self.unsaved.extend(report);
+                let refusal = self.in_trouble(&error);
+                return answer.map(|_| Err(refusal));
+            }
         };
         self.out_of_trouble();
         for fact in &facts {
@@ -186,7 +220,9 @@ impl Heart {
             self.core.apply(fact);
         }
         self.look_after(&effects);
-        if let Some(effect) = ended.and_then(|run| self.running.remove(&run)) {
+        if let Some(Event::StepEnded { incident, run, .. }) = report
+            && let Some(effect) = self.running.remove(&(incident, run))
+        {
             self.acknowledge(effect).await;
         }
         for (id, effect) in ids.into_iter().zip(effects) {
@@ -224,10 +260,9 @@ impl Heart {
                 // The executor ends only with the daemon.
                 let _ = self.hands.steps.send(order).await;
             }
-            // What the notifier does not take is handed to it at the next start.
-            Effect::Tell(notice) => {
-                let _ = self.hands.notices.send((id, notice)).await;
-            }
+            // The loop does not wait for the notifier; what that has not taken
+            // is handed to it at the next start.
+            Effect::Tell(notice) => self.waiting.push_back((id, notice)),
         }
     }
 
@@ -260,6 +295,11 @@ impl Heart {
         }
         if self.trouble.is_some() {
             self.try_again().await;
+        }
+        if self.trouble.is_none() {
+            for report in std::mem::take(&mut self.unsaved) {
+                self.take(report).await;
+            }
         }
     }
 
@@ -360,3 +400,7 @@ pub(super) fn rebuild(
     }
     core
 }
+
+#[cfg(test)]
+#[path = "heart_tests.rs"]
+mod tests;

@@ -38,6 +38,8 @@ impl Compose {
     ///
     /// When the engine or the store does not answer.
     pub async fn observe(&self, project: &ProjectName) -> Result<Observation, EngineError> {
+        // What happens while the engine answers may not be in its answer.
+        let at = self.clock.now();
         let containers = self.docker.containers(project).await?;
         let former = self.former_services(&containers).await?;
         let mut seen = BTreeSet::new();
@@ -53,7 +55,8 @@ impl Compose {
             }
         }
         let changed_at = observe::first_created(&containers, |id| seen.contains(id), &self.clock);
-        Ok(observe::observation(project, &containers, &former, &self.clock, changed_at))
+        let seen = observe::observation(project, &containers, &former, &self.clock, changed_at);
+        Ok(Observation { at, ..seen })
     }
 
     /// The services of containers that others name by ID and that are gone.
