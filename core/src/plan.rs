@@ -39,11 +39,15 @@ pub struct Step {
 pub enum Does {
     /// People are told. The core does this itself.
     Tell,
-    /// The moving tag of a service is set to an image, where that service alone
-    /// uses the tag; elsewhere it is left and the step says so.
+    /// The moving tag of a service is set to an image, where only services that
+    /// go back to this image use the tag; elsewhere it is left and the step says
+    /// so.
     Retag {
         /// The service whose tag it is.
         service: ServiceName,
+        /// Others that go back to the same image by the same tag.
+        #[serde(default)]
+        along: Vec<ServiceName>,
         /// The tag, as the container was started by it.
         reference: String,
         /// What it shall name.

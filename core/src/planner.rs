@@ -94,7 +94,8 @@ pub(crate) fn plan(
     let names: Vec<ServiceName> = recreated.iter().map(|record| record.name.clone()).collect();
 
     let mut steps = alloc::vec![tell("tell people that it begins")];
-    steps.extend(changes.iter().map(|change| retag(change, change.target.image_id)));
+    let targets = changes.iter().map(|change| (change, change.target.image_id)).collect();
+    steps.extend(retags(targets));
     steps.extend(recreated.iter().map(|record| recreate(record, settings)));
     steps.push(Step {
         name: "wait until healthy".into(),
@@ -111,7 +112,7 @@ pub(crate) fn plan(
 
     let mut undo: Vec<Step> = names.iter().rev().map(put_back).collect();
     let moved = changes.iter().filter(|change| change.from_image == change.target.image);
-    undo.extend(moved.map(|change| retag(change, change.from_id)));
+    undo.extend(retags(moved.map(|change| (change, change.from_id)).collect()));
     undo.push(tell("tell people how it ended"));
 
     let services = changes.iter().map(Change::record).collect();
@@ -152,13 +153,32 @@ fn tell(name: &str) -> Step {
     Step { name: name.into(), does: Does::Tell, limit: Duration::ZERO }
 }
 
-fn retag(change: &Change<'_>, image: ImageId) -> Step {
-    let target = change.target;
-    Step {
-        name: format!("retag {} as {}", image.short(), target.image),
-        does: Does::Retag { service: target.name.clone(), reference: target.image.clone(), image },
-        limit: RETAG,
+/// A step for each tag and image: services that go to one image by one tag do
+/// so together, so that none of them keeps the tag where it is for the others.
+fn retags(changes: Vec<(&Change<'_>, ImageId)>) -> Vec<Step> {
+    let mut steps: Vec<Step> = Vec::new();
+    for (change, image) in changes {
+        let target = change.target;
+        let alike = steps.iter_mut().find_map(|step| match &mut step.does {
+            Does::Retag { along, reference, image: same, .. }
+                if *reference == target.image && *same == image =>
+            {
+                Some(along)
+            }
+            _ => None,
+        });
+        if let Some(along) = alike {
+            along.push(target.name.clone());
+            continue;
+        }
+        let (service, reference) = (target.name.clone(), target.image.clone());
+        steps.push(Step {
+            name: format!("retag {} as {}", image.short(), target.image),
+            does: Does::Retag { service, along: Vec::new(), reference, image },
+            limit: RETAG,
+        });
     }
+    steps
 }
 
 fn recreate(record: &ServiceRecord, settings: &ProjectSettings) -> Step {

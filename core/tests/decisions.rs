@@ -7,7 +7,7 @@ use rollbackd_core::{
     event::{Command, Event},
     fact::Fact,
     incident::Outcome,
-    plan::{Does, Fault, StepOutcome},
+    plan::{Does, Fault, Step, StepOutcome},
     reading::Reading,
     revision::Standing,
     settings::{
@@ -452,6 +452,36 @@ fn all_services_of_the_blamed_deployment_go_back_in_dependency_order() {
     let rollback = world.rollbacks()[0];
     assert_eq!(rollback.service_names(), "zeta, web");
     assert_eq!((world.version("web"), world.version("zeta")), (1, 1));
+}
+
+#[test]
+fn a_tag_that_all_who_go_back_share_is_moved_once_for_all_of_them() {
+    let mut world = World::new(shop(vec![errors()]));
+    let mut worker = runs("worker", 1, at(0) - secs(3600));
+    worker.repository = "web";
+    world.services.push(worker);
+    world.services.push(runs("zeta", 1, at(0) - secs(3600)));
+    world.run(2600);
+    for name in ["web", "worker", "zeta"] {
+        world.deploy(name, 2);
+    }
+    world.run(600);
+    let plan = &world.rollbacks()[0].plan;
+    let moved = |steps: &[Step]| -> Vec<String> {
+        let users = |step: &Step| match &step.does {
+            Does::Retag { service, along, reference, .. } => {
+                let along: Vec<&str> = along.iter().map(ServiceName::as_str).collect();
+                Some(format!("{reference}: {service} {}", along.join(" ")).trim_end().to_owned())
+            }
+            _ => None,
+        };
+        steps.iter().filter_map(users).collect()
+    };
+    let wanted = ["web:latest: web worker", "zeta:latest: zeta"];
+    assert_eq!(
+        (moved(&plan.steps), moved(&plan.undo)),
+        (wanted.map(String::from).to_vec(), wanted.map(String::from).to_vec())
+    );
 }
 
 #[test]

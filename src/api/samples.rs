@@ -195,6 +195,7 @@ fn plan() -> Plan {
     };
     let retag = Does::Retag {
         service: "backend".into(),
+        along: Vec::new(),
         reference: "shop:latest".into(),
         image: image("9e"),
     };

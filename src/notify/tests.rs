@@ -76,6 +76,7 @@ fn begun() -> Incident {
     };
     let retag = Does::Retag {
         service: "backend".into(),
+        along: Vec::new(),
         reference: "shop:latest".into(),
         image: image('a'),
     };

@@ -552,7 +552,7 @@ fn a_service_without_a_container_is_not_the_targets_fault() {
 
 fn retag(shop: &Shop) -> Does {
     let (service, image) = ("web".into(), shop.v1.image_id);
-    Does::Retag { service, reference: "shop-web:latest".into(), image }
+    Does::Retag { service, along: Vec::new(), reference: "shop-web:latest".into(), image }
 }
 
 #[test]
@@ -574,12 +574,24 @@ fn a_tag_that_others_use_too_is_left() {
 }
 
 #[test]
+fn a_tag_that_all_its_users_leave_together_is_moved_back() {
+    let shop = shop(Behaviour::Runs, |_| web());
+    shop.house.model.deploy("shop", "worker", "shop-web").unwrap();
+    let mut does = retag(&shop);
+    let Does::Retag { along, .. } = &mut does else { panic!("{does:?}") };
+    along.push("worker".into());
+    let said = shop.house.done(does);
+    assert_eq!(said, format!("shop-web:latest names {} again", shop.v1.image_id.short()));
+}
+
+#[test]
 fn what_is_no_tag_is_left() {
     let shop = shop(Behaviour::Runs, |_| web());
     let image = shop.v1.image_id;
     for reference in [image.to_string(), format!("shop-web@{image}")] {
-        let does = Does::Retag { service: "web".into(), reference: reference.clone(), image };
-        assert!(shop.house.done(does).starts_with(&format!("left {reference}: ")));
+        let left = format!("left {reference}: ");
+        let does = Does::Retag { service: "web".into(), along: Vec::new(), reference, image };
+        assert!(shop.house.done(does).starts_with(&left));
     }
 }
 

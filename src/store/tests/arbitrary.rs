@@ -80,10 +80,8 @@ fn does() -> impl Strategy<Value = Does> {
     prop_oneof![
         Just(Does::Tell),
         Just(Does::Verify),
-        (service(), text(), image()).prop_map(|(service, reference, image)| Does::Retag {
-            service,
-            reference,
-            image
+        (service(), service(), text(), image()).prop_map(|(service, also, reference, image)| {
+            Does::Retag { service, along: vec![also], reference, image }
         }),
         (service(), image()).prop_map(|(service, image)| Does::Recreate {
             service,
