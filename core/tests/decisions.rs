@@ -299,6 +299,16 @@ fn signals_that_do_not_come_back_end_not_recovered() {
 }
 
 #[test]
+fn no_rollback_is_condemned_before_its_signals_could_have_shown_that_they_are_back() {
+    // Asked every 15 s, three good samples take longer than the 30 s written.
+    let hasty = TriggerSettings { recover_within: secs(30), ..errors() };
+    let mut world = World::proven(shop(vec![hasty]));
+    world.deploy("web", 2);
+    world.run(600);
+    assert_eq!(world.outcomes(), [Outcome::Recovered]);
+}
+
+#[test]
 fn not_recovered_forward_goes_forward_once() {
     let mut settings = shop(vec![errors()]);
     settings.not_recovered = NotRecovered::Forward;
