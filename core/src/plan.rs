@@ -62,6 +62,10 @@ pub enum Does {
         records: Vec<ContainerId>,
         /// The image they run.
         image: ImageId,
+        /// What they take the place of. What else has it by then was deployed by
+        /// somebody meanwhile, and stays.
+        #[serde(default)]
+        replaces: Option<Replaced>,
         /// Which runs first.
         order: Order,
         /// Start-first: how long both run once the new one is healthy.
@@ -88,6 +92,15 @@ pub enum Does {
     },
     /// The signals are judged. The core does this itself.
     Verify,
+}
+
+/// What ran of a service when it was decided that it goes back.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Replaced {
+    /// Its image.
+    pub image: ImageId,
+    /// Its containers; some may run another image.
+    pub containers: Vec<ContainerId>,
 }
 
 impl Does {

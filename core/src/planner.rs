@@ -6,7 +6,7 @@ use core::time::Duration;
 
 use crate::{
     incident::ServiceChange,
-    plan::{Does, Plan, Step},
+    plan::{Does, Plan, Replaced, Step},
     project::Project,
     revision::{Revision, ServiceRecord},
     settings::{ProjectSettings, Scope},
@@ -89,14 +89,18 @@ pub(crate) fn plan(
         return None;
     }
     let followers = followers(project, services);
-    let recreated: Vec<&ServiceRecord> =
-        changes.iter().map(|change| change.target).chain(followers).collect();
-    let names: Vec<ServiceName> = recreated.iter().map(|record| record.name.clone()).collect();
+    // Followers take their own place.
+    let recreated: Vec<(&ServiceRecord, &ServiceRecord)> = changes
+        .iter()
+        .map(|change| (change.target, change.now))
+        .chain(followers.into_iter().map(|record| (record, record)))
+        .collect();
+    let names: Vec<ServiceName> = recreated.iter().map(|(record, _)| record.name.clone()).collect();
 
     let mut steps = alloc::vec![tell("tell people that it begins")];
     let targets = changes.iter().map(|change| (change, change.target.image_id)).collect();
     steps.extend(retags(targets));
-    steps.extend(recreated.iter().map(|record| recreate(record, settings)));
+    steps.extend(recreated.iter().map(|(record, now)| recreate(record, now, settings)));
     steps.push(Step {
         name: "wait until healthy".into(),
         does: Does::WaitHealthy { services: names.clone() },
@@ -122,6 +126,7 @@ pub(crate) fn plan(
 /// One service's way back.
 struct Change<'a> {
     target: &'a ServiceRecord,
+    now: &'a ServiceRecord,
     from_image: &'a str,
     from_id: ImageId,
 }
@@ -135,7 +140,7 @@ impl<'a> Change<'a> {
     ) -> Option<Self> {
         let target = to.service(name)?;
         let now = project.running(name).or_else(|| from.service(name)).unwrap_or(target);
-        Some(Self { target, from_image: &now.image, from_id: now.image_id })
+        Some(Self { target, now, from_image: &now.image, from_id: now.image_id })
     }
 
     fn record(&self) -> ServiceChange {
@@ -181,13 +186,15 @@ fn retags(changes: Vec<(&Change<'_>, ImageId)>) -> Vec<Step> {
     steps
 }
 
-fn recreate(record: &ServiceRecord, settings: &ProjectSettings) -> Step {
+fn recreate(record: &ServiceRecord, now: &ServiceRecord, settings: &ProjectSettings) -> Step {
+    let replaces = Replaced { image: now.image_id, containers: now.containers.clone() };
     Step {
         name: format!("recreate {}", record.name),
         does: Does::Recreate {
             service: record.name.clone(),
             records: record.containers.clone(),
             image: record.image_id,
+            replaces: Some(replaces),
             order: settings.order,
             drain: settings.drain,
             start_timeout: settings.start_timeout,

@@ -70,6 +70,7 @@ fn begun() -> Incident {
         service: "backend".into(),
         records: vec!["c0ffee".into()],
         image: image('a'),
+        replaces: None,
         order: Order::StopFirst,
         drain: Duration::ZERO,
         start_timeout: Duration::from_secs(60),

@@ -37,11 +37,12 @@ pub async fn run(
                 let users: Vec<&ServiceName> = std::iter::once(service).chain(along).collect();
                 retag::run(compose, errand, &users, reference, *image).await
             }
-            Does::Recreate { service, records, image, order, drain, start_timeout } => {
+            Does::Recreate { service, records, image, replaces, order, drain, start_timeout } => {
                 let target = crate::engine::compose::recreate::Target {
                     service,
                     records,
                     image: *image,
+                    replaces: replaces.as_ref(),
                     order: *order,
                     drain: *drain,
                     start_timeout: *start_timeout,

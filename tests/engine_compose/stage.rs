@@ -255,6 +255,7 @@ pub(crate) fn recreate(record: &ServiceRecord, order: Order) -> Does {
         service: record.name.clone(),
         records: record.containers.clone(),
         image: record.image_id,
+        replaces: None,
         order,
         drain: Duration::from_millis(100),
         start_timeout: Duration::from_secs(30),
