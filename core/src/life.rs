@@ -14,7 +14,7 @@ use crate::{
     revision::Standing,
     run::{Next, Phase, Run},
     settings::{Action, Mode, NotRecovered, TriggerSettings},
-    watch::Judgement,
+    watch::{Judgement, Watch},
     words::{IncidentId, ProjectName, RevisionNo, ServiceName, TriggerIx},
 };
 
@@ -95,7 +95,7 @@ impl Core {
             .collect();
         let longest = |of: fn(&TriggerSettings) -> Duration| judged.iter().map(|t| of(t)).max();
         let wait = longest(|trigger| trigger.grace + trigger.looks_back).unwrap_or_default();
-        let within = longest(|trigger| trigger.recover_within).unwrap_or_default();
+        let within = longest(Watch::time_to_recover).unwrap_or_default();
         let counts_from = now + wait;
         let until = counts_from + within;
         let none = judged.is_empty();

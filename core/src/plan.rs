@@ -39,11 +39,15 @@ pub struct Step {
 pub enum Does {
     /// People are told. The core does this itself.
     Tell,
-    /// The moving tag of a service is set to an image, where that service alone
-    /// uses the tag; elsewhere it is left and the step says so.
+    /// The moving tag of a service is set to an image, where only services that
+    /// go back to this image use the tag; elsewhere it is left and the step says
+    /// so.
     Retag {
         /// The service whose tag it is.
         service: ServiceName,
+        /// Others that go back to the same image by the same tag.
+        #[serde(default)]
+        along: Vec<ServiceName>,
         /// The tag, as the container was started by it.
         reference: String,
         /// What it shall name.
@@ -58,6 +62,10 @@ pub enum Does {
         records: Vec<ContainerId>,
         /// The image they run.
         image: ImageId,
+        /// What they take the place of. What else has it by then was deployed by
+        /// somebody meanwhile, and stays.
+        #[serde(default)]
+        replaces: Option<Replaced>,
         /// Which runs first.
         order: Order,
         /// Start-first: how long both run once the new one is healthy.
@@ -84,6 +92,15 @@ pub enum Does {
     },
     /// The signals are judged. The core does this itself.
     Verify,
+}
+
+/// What ran of a service when it was decided that it goes back.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Replaced {
+    /// Its image.
+    pub image: ImageId,
+    /// Its containers; some may run another image.
+    pub containers: Vec<ContainerId>,
 }
 
 impl Does {

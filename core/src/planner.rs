@@ -6,7 +6,7 @@ use core::time::Duration;
 
 use crate::{
     incident::ServiceChange,
-    plan::{Does, Plan, Step},
+    plan::{Does, Plan, Replaced, Step},
     project::Project,
     revision::{Revision, ServiceRecord},
     settings::{ProjectSettings, Scope},
@@ -89,13 +89,18 @@ pub(crate) fn plan(
         return None;
     }
     let followers = followers(project, services);
-    let recreated: Vec<&ServiceRecord> =
-        changes.iter().map(|change| change.target).chain(followers).collect();
-    let names: Vec<ServiceName> = recreated.iter().map(|record| record.name.clone()).collect();
+    // Followers take their own place.
+    let recreated: Vec<(&ServiceRecord, &ServiceRecord)> = changes
+        .iter()
+        .map(|change| (change.target, change.now))
+        .chain(followers.into_iter().map(|record| (record, record)))
+        .collect();
+    let names: Vec<ServiceName> = recreated.iter().map(|(record, _)| record.name.clone()).collect();
 
     let mut steps = alloc::vec![tell("tell people that it begins")];
-    steps.extend(changes.iter().map(|change| retag(change, change.target.image_id)));
-    steps.extend(recreated.iter().map(|record| recreate(record, settings)));
+    let targets = changes.iter().map(|change| (change, change.target.image_id)).collect();
+    steps.extend(retags(targets));
+    steps.extend(recreated.iter().map(|(record, now)| recreate(record, now, settings)));
     steps.push(Step {
         name: "wait until healthy".into(),
         does: Does::WaitHealthy { services: names.clone() },
@@ -111,7 +116,7 @@ pub(crate) fn plan(
 
     let mut undo: Vec<Step> = names.iter().rev().map(put_back).collect();
     let moved = changes.iter().filter(|change| change.from_image == change.target.image);
-    undo.extend(moved.map(|change| retag(change, change.from_id)));
+    undo.extend(retags(moved.map(|change| (change, change.from_id)).collect()));
     undo.push(tell("tell people how it ended"));
 
     let services = changes.iter().map(Change::record).collect();
@@ -121,6 +126,7 @@ pub(crate) fn plan(
 /// One service's way back.
 struct Change<'a> {
     target: &'a ServiceRecord,
+    now: &'a ServiceRecord,
     from_image: &'a str,
     from_id: ImageId,
 }
@@ -134,7 +140,7 @@ impl<'a> Change<'a> {
     ) -> Option<Self> {
         let target = to.service(name)?;
         let now = project.running(name).or_else(|| from.service(name)).unwrap_or(target);
-        Some(Self { target, from_image: &now.image, from_id: now.image_id })
+        Some(Self { target, now, from_image: &now.image, from_id: now.image_id })
     }
 
     fn record(&self) -> ServiceChange {
@@ -152,22 +158,43 @@ fn tell(name: &str) -> Step {
     Step { name: name.into(), does: Does::Tell, limit: Duration::ZERO }
 }
 
-fn retag(change: &Change<'_>, image: ImageId) -> Step {
-    let target = change.target;
-    Step {
-        name: format!("retag {} as {}", image.short(), target.image),
-        does: Does::Retag { service: target.name.clone(), reference: target.image.clone(), image },
-        limit: RETAG,
+/// A step for each tag and image: services that go to one image by one tag do
+/// so together, so that none of them keeps the tag where it is for the others.
+fn retags(changes: Vec<(&Change<'_>, ImageId)>) -> Vec<Step> {
+    let mut steps: Vec<Step> = Vec::new();
+    for (change, image) in changes {
+        let target = change.target;
+        let alike = steps.iter_mut().find_map(|step| match &mut step.does {
+            Does::Retag { along, reference, image: same, .. }
+                if *reference == target.image && *same == image =>
+            {
+                Some(along)
+            }
+            _ => None,
+        });
+        if let Some(along) = alike {
+            along.push(target.name.clone());
+            continue;
+        }
+        let (service, reference) = (target.name.clone(), target.image.clone());
+        steps.push(Step {
+            name: format!("retag {} as {}", image.short(), target.image),
+            does: Does::Retag { service, along: Vec::new(), reference, image },
+            limit: RETAG,
+        });
     }
+    steps
 }
 
-fn recreate(record: &ServiceRecord, settings: &ProjectSettings) -> Step {
+fn recreate(record: &ServiceRecord, now: &ServiceRecord, settings: &ProjectSettings) -> Step {
+    let replaces = Replaced { image: now.image_id, containers: now.containers.clone() };
     Step {
         name: format!("recreate {}", record.name),
         does: Does::Recreate {
             service: record.name.clone(),
             records: record.containers.clone(),
             image: record.image_id,
+            replaces: Some(replaces),
             order: settings.order,
             drain: settings.drain,
             start_timeout: settings.start_timeout,

@@ -372,6 +372,14 @@ impl Watch {
         self.window.covered
     }
 
+    /// How long a verification waits for such a trigger: as long as is written,
+    /// and at least until there could have been enough samples and the answer to
+    /// the last of them.
+    #[must_use]
+    pub fn time_to_recover(settings: &TriggerSettings) -> Duration {
+        settings.recover_within.max(settings.every * (BACK + 1))
+    }
+
     /// Begins to count for a verification.
     pub const fn judge_from(&mut self, from: Moment) {
         self.window.judged_from = Some(from);

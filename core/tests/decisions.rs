@@ -7,7 +7,7 @@ use rollbackd_core::{
     event::{Command, Event},
     fact::Fact,
     incident::Outcome,
-    plan::{Does, Fault, StepOutcome},
+    plan::{Does, Fault, Step, StepOutcome},
     reading::Reading,
     revision::Standing,
     settings::{
@@ -299,6 +299,16 @@ fn signals_that_do_not_come_back_end_not_recovered() {
 }
 
 #[test]
+fn no_rollback_is_condemned_before_its_signals_could_have_shown_that_they_are_back() {
+    // Asked every 15 s, three good samples take longer than the 30 s written.
+    let hasty = TriggerSettings { recover_within: secs(30), ..errors() };
+    let mut world = World::proven(shop(vec![hasty]));
+    world.deploy("web", 2);
+    world.run(600);
+    assert_eq!(world.outcomes(), [Outcome::Recovered]);
+}
+
+#[test]
 fn not_recovered_forward_goes_forward_once() {
     let mut settings = shop(vec![errors()]);
     settings.not_recovered = NotRecovered::Forward;
@@ -452,6 +462,36 @@ fn all_services_of_the_blamed_deployment_go_back_in_dependency_order() {
     let rollback = world.rollbacks()[0];
     assert_eq!(rollback.service_names(), "zeta, web");
     assert_eq!((world.version("web"), world.version("zeta")), (1, 1));
+}
+
+#[test]
+fn a_tag_that_all_who_go_back_share_is_moved_once_for_all_of_them() {
+    let mut world = World::new(shop(vec![errors()]));
+    let mut worker = runs("worker", 1, at(0) - secs(3600));
+    worker.repository = "web";
+    world.services.push(worker);
+    world.services.push(runs("zeta", 1, at(0) - secs(3600)));
+    world.run(2600);
+    for name in ["web", "worker", "zeta"] {
+        world.deploy(name, 2);
+    }
+    world.run(600);
+    let plan = &world.rollbacks()[0].plan;
+    let moved = |steps: &[Step]| -> Vec<String> {
+        let users = |step: &Step| match &step.does {
+            Does::Retag { service, along, reference, .. } => {
+                let along: Vec<&str> = along.iter().map(ServiceName::as_str).collect();
+                Some(format!("{reference}: {service} {}", along.join(" ")).trim_end().to_owned())
+            }
+            _ => None,
+        };
+        steps.iter().filter_map(users).collect()
+    };
+    let wanted = ["web:latest: web worker", "zeta:latest: zeta"];
+    assert_eq!(
+        (moved(&plan.steps), moved(&plan.undo)),
+        (wanted.map(String::from).to_vec(), wanted.map(String::from).to_vec())
+    );
 }
 
 #[test]

@@ -218,10 +218,14 @@ fn planned(step: &Step) -> json::PlanStep {
 fn does(step: &Does) -> String {
     match step {
         Does::Tell => "people are told".to_owned(),
-        Does::Retag { service, reference, image } => format!(
-            "{reference} names image {} again, if {service} alone uses that tag",
-            image.short()
-        ),
+        Does::Retag { service, along, reference, image } => {
+            let users: Vec<ServiceName> = std::iter::once(service).chain(along).cloned().collect();
+            format!(
+                "{reference} names image {} again, if {} alone uses that tag",
+                image.short(),
+                list(&users)
+            )
+        }
         Does::Recreate { service, records, image, order, .. } => {
             recreation(service, records.len(), image, *order)
         }

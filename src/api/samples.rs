@@ -189,12 +189,14 @@ fn plan() -> Plan {
         service: "backend".into(),
         records: vec!["aa".into()],
         image: image("9e"),
+        replaces: None,
         order: Order::StopFirst,
         drain: Duration::from_secs(2),
         start_timeout: Duration::from_secs(60),
     };
     let retag = Does::Retag {
         service: "backend".into(),
+        along: Vec::new(),
         reference: "shop:latest".into(),
         image: image("9e"),
     };

@@ -67,6 +67,12 @@ pub enum EngineError {
         /// The container.
         name: String,
     },
+    /// Somebody deployed meanwhile.
+    #[error("somebody deployed {name} meanwhile; what they deployed was not touched")]
+    Overtaken {
+        /// The container.
+        name: String,
+    },
     /// Another process has a port that the container needs.
     #[error(
         "port {port} of this host, which {service} needs, is taken by another process; nothing was stopped, free the port and try again"
@@ -137,6 +143,7 @@ impl EngineError {
             | Self::ImageGone { .. }
             | Self::JoinedGone { .. }
             | Self::Meddled { .. }
+            | Self::Overtaken { .. }
             | Self::PortTaken { .. }
             | Self::NotStartFirst { .. }
             | Self::Absent { .. } => Fault::World,

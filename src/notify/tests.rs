@@ -70,12 +70,14 @@ fn begun() -> Incident {
         service: "backend".into(),
         records: vec!["c0ffee".into()],
         image: image('a'),
+        replaces: None,
         order: Order::StopFirst,
         drain: Duration::ZERO,
         start_timeout: Duration::from_secs(60),
     };
     let retag = Does::Retag {
         service: "backend".into(),
+        along: Vec::new(),
         reference: "shop:latest".into(),
         image: image('a'),
     };

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use rollbackd_core::{
     plan::{Does, Fault, Step, StepOutcome},
-    words::{IncidentId, ProjectName},
+    words::{IncidentId, ProjectName, ServiceName},
 };
 use tokio::time::timeout;
 
@@ -33,14 +33,16 @@ pub async fn run(
     let errand = Errand { project, incident };
     let work = async {
         match &step.does {
-            Does::Retag { service, reference, image } => {
-                retag::run(compose, errand, service, reference, *image).await
+            Does::Retag { service, along, reference, image } => {
+                let users: Vec<&ServiceName> = std::iter::once(service).chain(along).collect();
+                retag::run(compose, errand, &users, reference, *image).await
             }
-            Does::Recreate { service, records, image, order, drain, start_timeout } => {
+            Does::Recreate { service, records, image, replaces, order, drain, start_timeout } => {
                 let target = crate::engine::compose::recreate::Target {
                     service,
                     records,
                     image: *image,
+                    replaces: replaces.as_ref(),
                     order: *order,
                     drain: *drain,
                     start_timeout: *start_timeout,

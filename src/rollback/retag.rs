@@ -11,9 +11,9 @@ use crate::engine::compose::{Compose, Errand};
 pub(super) async fn run(
     compose: &Compose,
     errand: Errand<'_>,
-    service: &ServiceName,
+    users: &[&ServiceName],
     reference: &str,
     image: ImageId,
 ) -> StepOutcome {
-    outcome_of_the_world(compose.retag(errand, service, reference, image).await)
+    outcome_of_the_world(compose.retag(errand, users, reference, image).await)
 }

@@ -8,7 +8,7 @@ use std::{
 };
 
 use rollbackd_core::{
-    plan::{Does, Fault, Step, StepOutcome},
+    plan::{Does, Fault, Replaced, Step, StepOutcome},
     revision::{ContainerState, Observation, ServiceRecord},
     settings::Order,
     words::{ImageId, IncidentId, ProjectName, ServiceName},
@@ -88,6 +88,21 @@ impl House {
             StepOutcome::Failed { why, fault } => (why, fault),
             done => panic!("{done:?}"),
         }
+    }
+
+    /// A person puts another image in a container's place, beside whatever was
+    /// kept aside.
+    fn replace(&self, name: &str, image: ImageId) {
+        let docker = Docker::model(self.model.clone());
+        let mut body = self.model.inspect(name).unwrap()["Config"].clone();
+        body["Image"] = json!(image.to_string());
+        self.runtime.block_on(async {
+            let id = docker.container(name).await.unwrap().unwrap().id;
+            docker.stop(&id, Some(SECOND)).await.unwrap();
+            docker.remove(&id, false, true).await.unwrap();
+            let id = docker.create(name, &body).await.unwrap();
+            docker.start(&id).await.unwrap();
+        });
     }
 
     fn state(&self, name: &str) -> String {
@@ -171,6 +186,7 @@ fn recreate(record: &ServiceRecord, order: Order) -> Does {
         service: record.name.clone(),
         records: record.containers.clone(),
         image: record.image_id,
+        replaces: None,
         order,
         drain: Duration::ZERO,
         start_timeout: 10 * SECOND,
@@ -503,6 +519,31 @@ fn anonymous_volumes_outlive_every_container_that_used_them() {
 }
 
 #[test]
+fn what_a_person_deployed_meanwhile_is_not_replaced_however_far_the_step_had_come() {
+    for begun in [false, true] {
+        let mut shop = shop(Behaviour::Runs, |_| web());
+        let v2 = shop.house.record("web");
+        let mut does = shop.back(Order::StopFirst);
+        let Does::Recreate { replaces, .. } = &mut does else { panic!("{does:?}") };
+        *replaces = Some(Replaced { image: v2.image_id, containers: v2.containers });
+        let v3 = shop.house.model.import("shop-web:latest", Behaviour::Runs);
+        shop.images.push(("v3", v3));
+        if begun {
+            shop.house.done(does.clone());
+            shop.house.replace("shop-web-1", v3);
+        } else {
+            shop.house.model.up(&web()).unwrap();
+        }
+        let before = shop.all();
+        assert!(before.iter().any(|one| one.ends_with("v3 running")), "{before:?}");
+        let (why, fault) = shop.house.failed(does);
+        assert_eq!(fault, Fault::World, "no mark against the target");
+        assert!(why.starts_with("somebody deployed shop-web-1 meanwhile"), "{why}");
+        assert_eq!(shop.all(), before);
+    }
+}
+
+#[test]
 fn waiting_ends_when_a_container_is_stable() {
     let shop = shop(Behaviour::Runs, |_| web());
     shop.house.done(shop.back(Order::StopFirst));
@@ -552,7 +593,7 @@ fn a_service_without_a_container_is_not_the_targets_fault() {
 
 fn retag(shop: &Shop) -> Does {
     let (service, image) = ("web".into(), shop.v1.image_id);
-    Does::Retag { service, reference: "shop-web:latest".into(), image }
+    Does::Retag { service, along: Vec::new(), reference: "shop-web:latest".into(), image }
 }
 
 #[test]
@@ -574,12 +615,24 @@ fn a_tag_that_others_use_too_is_left() {
 }
 
 #[test]
+fn a_tag_that_all_its_users_leave_together_is_moved_back() {
+    let shop = shop(Behaviour::Runs, |_| web());
+    shop.house.model.deploy("shop", "worker", "shop-web").unwrap();
+    let mut does = retag(&shop);
+    let Does::Retag { along, .. } = &mut does else { panic!("{does:?}") };
+    along.push("worker".into());
+    let said = shop.house.done(does);
+    assert_eq!(said, format!("shop-web:latest names {} again", shop.v1.image_id.short()));
+}
+
+#[test]
 fn what_is_no_tag_is_left() {
     let shop = shop(Behaviour::Runs, |_| web());
     let image = shop.v1.image_id;
     for reference in [image.to_string(), format!("shop-web@{image}")] {
-        let does = Does::Retag { service: "web".into(), reference: reference.clone(), image };
-        assert!(shop.house.done(does).starts_with(&format!("left {reference}: ")));
+        let left = format!("left {reference}: ");
+        let does = Does::Retag { service: "web".into(), along: Vec::new(), reference, image };
+        assert!(shop.house.done(does).starts_with(&left));
     }
 }
 

@@ -240,7 +240,8 @@ impl Stage {
     pub(crate) async fn back(&self, record: &ServiceRecord) {
         let service = record.name.clone();
         let reference = record.image.clone();
-        self.done(Does::Retag { service, reference, image: record.image_id }).await;
+        let (along, image) = (Vec::new(), record.image_id);
+        self.done(Does::Retag { service, along, reference, image }).await;
         self.done(recreate(record, Order::StopFirst)).await;
         let services = vec![record.name.clone()];
         self.done(Does::WaitHealthy { services: services.clone() }).await;
@@ -254,6 +255,7 @@ pub(crate) fn recreate(record: &ServiceRecord, order: Order) -> Does {
         service: record.name.clone(),
         records: record.containers.clone(),
         image: record.image_id,
+        replaces: None,
         order,
         drain: Duration::from_millis(100),
         start_timeout: Duration::from_secs(30),

@@ -89,6 +89,7 @@ pub fn image(version: u8) -> ImageId {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Runs {
     pub name: &'static str,
+    pub repository: &'static str,
     pub version: u8,
     pub started: Moment,
     pub depends_on: Vec<&'static str>,
@@ -347,7 +348,8 @@ impl World {
 
 pub fn runs(name: &'static str, version: u8, started: Moment) -> Runs {
     let (depends_on, joins) = (Vec::new(), Vec::new());
-    Runs { name, version, started, depends_on, joins, containers: 1, stateful: false }
+    let (repository, containers, stateful) = (name, 1, false);
+    Runs { name, repository, version, started, depends_on, joins, containers, stateful }
 }
 
 fn seen(runs: &Runs) -> ServiceSeen {
@@ -364,7 +366,7 @@ fn seen(runs: &Runs) -> ServiceSeen {
         containers: ids.iter().map(container).collect(),
         record: ServiceRecord {
             name: ServiceName::new(runs.name),
-            image: format!("{}:latest", runs.name),
+            image: format!("{}:latest", runs.repository),
             image_id: image(runs.version),
             fingerprint: Fingerprint::new(format!("{}x{}", runs.version, runs.containers)),
             containers: ids,

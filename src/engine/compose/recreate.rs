@@ -18,6 +18,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use rollbackd_core::{
+    plan::Replaced,
     revision::ContainerState,
     settings::Order,
     words::{ContainerId, ImageId, ServiceName},
@@ -44,6 +45,8 @@ pub struct Target<'a> {
     pub records: &'a [ContainerId],
     /// The image they run.
     pub image: ImageId,
+    /// What they take the place of, if that is known.
+    pub replaces: Option<&'a Replaced>,
     /// Which runs first.
     pub order: Order,
     /// Start-first: how long both run once the new one is ready.
@@ -68,6 +71,7 @@ impl Compose {
     ) -> Result<String, EngineError> {
         let scene = self.scene(errand, target).await?;
         let places = slots(&scene.containers, target.service, errand.incident);
+        leave_to_people(&scene, target, &places)?;
         let leftover: Vec<_> = places.values().flat_map(|slot| &slot.new).collect();
         let mut exchanges = self.exchanges(&scene, target, &places).await?;
         if leftover.is_empty() && exchanges.iter().all(Exchange::is_over) {
@@ -247,6 +251,26 @@ fn refused_rename(error: DockerError, whose: &str) -> EngineError {
             EngineError::Meddled { name: whose.to_owned() }
         }
         error => error.into(),
+    }
+}
+
+/// What somebody has deployed since it was decided to go back is neither put
+/// aside nor taken for a replacement of ours.
+fn leave_to_people(
+    scene: &Scene,
+    target: Target<'_>,
+    places: &BTreeMap<u32, Slot<'_>>,
+) -> Result<(), EngineError> {
+    let Some(replaced) = target.replaces else { return Ok(()) };
+    let known = |one: &Container| {
+        let goes_back = scene.wanted.values().any(|record| record.image_id == one.image_id);
+        let went = one.image_id == Some(replaced.image) || replaced.containers.contains(&one.id);
+        goes_back || went || one.image_id == Some(target.image)
+    };
+    let mut named = places.values().flat_map(|slot| slot.plain.iter().chain(&slot.extra));
+    match named.find(|one| !known(one)) {
+        Some(theirs) => Err(EngineError::Overtaken { name: theirs.name.clone() }),
+        None => Ok(()),
     }
 }
 

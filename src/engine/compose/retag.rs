@@ -13,7 +13,7 @@ use crate::{
 
 impl Compose {
     /// Makes `reference` name `image`, unless it is no tag or something else on
-    /// this host was started by it too. Says what it did.
+    /// this host than these services was started by it too. Says what it did.
     ///
     /// # Errors
     ///
@@ -21,7 +21,7 @@ impl Compose {
     pub async fn retag(
         &self,
         errand: Errand<'_>,
-        service: &ServiceName,
+        services: &[&ServiceName],
         reference: &str,
         image: ImageId,
     ) -> Result<String, EngineError> {
@@ -42,7 +42,7 @@ impl Compose {
         }
         let users = self.docker.all_using(reference).await?;
         let others: BTreeSet<String> =
-            users.iter().filter_map(|one| other_user(one, errand, service)).collect();
+            users.iter().filter_map(|one| other_user(one, errand, services)).collect();
         if !others.is_empty() {
             let others = others.into_iter().collect::<Vec<_>>().join(", ");
             return Ok(format!("left {reference}: {others} was started by it too"));
@@ -52,14 +52,18 @@ impl Compose {
     }
 }
 
-/// Who a container is to people, if it is not the service itself.
-fn other_user(container: &Container, errand: Errand<'_>, service: &ServiceName) -> Option<String> {
+/// Who a container is to people, if it is not one of the services themselves.
+fn other_user(
+    container: &Container,
+    errand: Errand<'_>,
+    services: &[&ServiceName],
+) -> Option<String> {
     if container.label(KEEP_LABEL).is_some() {
         return None;
     }
     let same_project = container.project.as_ref() == Some(errand.project);
     match (&container.project, &container.service) {
-        (_, Some(other)) if same_project && other == service => None,
+        (_, Some(other)) if same_project && services.contains(&other) => None,
         (_, Some(other)) if same_project => Some(other.to_string()),
         (Some(project), Some(other)) => Some(format!("{project}/{other}")),
         _ => Some(container.name.clone()),

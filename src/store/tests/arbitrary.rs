@@ -8,7 +8,7 @@ use rollbackd_core::{
     guard::Guard,
     incident::{Breach, Cause, Incident, IncidentKind, Outcome, ServiceChange, StepRun},
     moment::Moment,
-    plan::{Does, Fault, Plan, Step, StepOutcome},
+    plan::{Does, Fault, Plan, Replaced, Step, StepOutcome},
     revision::{Revision, ServiceRecord, Standing},
     settings::{Condition, Order},
     signal::Signal,
@@ -80,15 +80,14 @@ fn does() -> impl Strategy<Value = Does> {
     prop_oneof![
         Just(Does::Tell),
         Just(Does::Verify),
-        (service(), text(), image()).prop_map(|(service, reference, image)| Does::Retag {
-            service,
-            reference,
-            image
+        (service(), service(), text(), image()).prop_map(|(service, also, reference, image)| {
+            Does::Retag { service, along: vec![also], reference, image }
         }),
         (service(), image()).prop_map(|(service, image)| Does::Recreate {
             service,
             records: vec!["c0ffee".into()],
             image,
+            replaces: Some(Replaced { image, containers: vec!["c0ffee".into()] }),
             order: Order::StartFirst,
             drain: Duration::from_millis(1500),
             start_timeout: Duration::new(60, 1),
