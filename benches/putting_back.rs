@@ -49,7 +49,7 @@ use tokio::{
 };
 
 const WARM_UPS: u64 = 2;
-const PAIRS: u64 = 12;
+const PAIRS: u64 = 10;
 
 /// The client asks this often and waits this long: a SYN that is lost is
 /// repeated only after a second, which would make a short gap look long.
@@ -71,27 +71,11 @@ fn main() {
         .init();
     let bench = Bench::new();
     println!("putting back: from the decision until the service answers again");
-    println!("pair             ours: ms   gap  failed   by hand: ms   gap  failed");
-    let (mut ours, mut by_hand) = (Vec::new(), Vec::new());
-    for turn in 1..=WARM_UPS + PAIRS {
-        let pair = (
-            bench.turn(|| bench.ours(turn), || bench.discard(turn)),
-            bench.turn(|| bench.by_hand(), || ()),
-        );
-        let name = match turn.checked_sub(WARM_UPS) {
-            Some(pair @ 1..) => pair.to_string(),
-            _ => "warm-up".to_owned(),
-        };
-        println!("{name:<16} {}       {}", pair.0.line(), pair.1.line());
-        if turn > WARM_UPS {
-            ours.push(pair.0);
-            by_hand.push(pair.1);
-        }
+    bench.compare("as it is");
+    match bench.find_again_soon() {
+        Ok(()) => bench.compare("neighbours are looked for every 20 ms"),
+        Err(why) => println!("without the wait for neighbours: not measured, {why}"),
     }
-    let (ours, by_hand) = (Seen::median(&ours), Seen::median(&by_hand));
-    println!("{:<16} {}       {}", "median", ours.line(), by_hand.line());
-    let ratio = ours.back.as_secs_f64() / by_hand.back.as_secs_f64();
-    println!("ours / by hand   {ratio:.2} (target: 1.15 or less)");
 }
 
 /// The shop on the real engine, and the rooms that put it back.
@@ -128,6 +112,44 @@ impl Bench {
         let bench = Self { project, name, runtime, engine, v1, client };
         bench.put_v2();
         bench
+    }
+
+    /// Both ways in turns.
+    fn compare(&self, how: &str) {
+        println!("{how}:");
+        println!("pair             ours: ms   gap  failed   by hand: ms   gap  failed");
+        let (mut ours, mut by_hand) = (Vec::new(), Vec::new());
+        for turn in 1..=WARM_UPS + PAIRS {
+            let pair = (
+                self.turn(|| self.ours(turn), || self.discard(turn)),
+                self.turn(|| self.by_hand(), || ()),
+            );
+            let name = match turn.checked_sub(WARM_UPS) {
+                Some(pair @ 1..) => pair.to_string(),
+                _ => "warm-up".to_owned(),
+            };
+            println!("{name:<16} {}       {}", pair.0.line(), pair.1.line());
+            if turn > WARM_UPS {
+                ours.push(pair.0);
+                by_hand.push(pair.1);
+            }
+        }
+        let (ours, by_hand) = (Seen::median(&ours), Seen::median(&by_hand));
+        println!("{:<16} {}       {}", "median", ours.line(), by_hand.line());
+        let ratio = ours.back.as_secs_f64() / by_hand.back.as_secs_f64();
+        println!("ours / by hand   {ratio:.2} (target: 1.15 or less)");
+    }
+
+    /// A busy client makes this host look for the container while it is away,
+    /// and the kernel looks again only after a second. That second is the same
+    /// for both ways and hides what they differ in, so it is taken away on the
+    /// project's own bridge, which goes with the project.
+    fn find_again_soon(&self) -> Result<(), String> {
+        let label = format!("label=com.docker.compose.project={}", self.project.name);
+        let networks = support::docker::docker(&["network", "ls", "-q", "--filter", &label]);
+        let networks = networks.map_err(|why| why.to_string())?;
+        let path = format!("/proc/sys/net/ipv4/neigh/br-{}/retrans_time_ms", networks.trim());
+        std::fs::write(&path, "20").map_err(|why| format!("{path}: {why}"))
     }
 
     /// One way back to v1, as the client sees it; afterwards v2 runs again.
