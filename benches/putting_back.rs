@@ -165,12 +165,17 @@ impl Bench {
 
     fn ours(&self, turn: u64) {
         let ServiceRecord { name, image, image_id, containers, .. } = &self.v1;
-        let retag =
-            Does::Retag { service: name.clone(), reference: image.clone(), image: *image_id };
+        let retag = Does::Retag {
+            service: name.clone(),
+            along: Vec::new(),
+            reference: image.clone(),
+            image: *image_id,
+        };
         let recreate = Does::Recreate {
             service: name.clone(),
             records: containers.clone(),
             image: *image_id,
+            replaces: None,
             order: Order::StopFirst,
             drain: Duration::ZERO,
             start_timeout: Duration::from_secs(30),
