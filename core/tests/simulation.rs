@@ -1,6 +1,7 @@
 //! Lives at random: people deploy, pause, roll back and come back; sources lie,
-//! fall silent and recover; steps fail; the daemon is restarted. Whatever
-//! happens, what the contract promises holds.
+//! fall silent and recover; steps fail, answer late or twice; the configuration
+//! changes; the disk fills; the daemon is stopped, or killed with an old
+//! checkpoint. Whatever happens, what the contract promises holds.
 //!
 //! `ROLLBACKD_SEEDS=100000` runs more lives than the few of every test run; a
 //! life that breaks a promise prints its seed, `ROLLBACKD_SEED=n` runs that one.
@@ -8,18 +9,19 @@
 
 mod world;
 
-use std::env;
+use std::{collections::BTreeSet, env};
 
 use rollbackd_core::{
     event::{Command, Event},
     fact::Fact,
-    incident::{Cause, Incident},
+    incident::{Cause, Incident, Outcome},
     moment::Moment,
     plan::{Does, Fault, StepOutcome},
     reading::Reading,
-    settings::{Hold, NotRecovered, Scope, TriggerSettings},
+    settings::{Condition, Hold, NotRecovered, ProjectSettings, Scope, Settings, TriggerSettings},
     signal::Signal,
-    words::{ProjectName, RevisionNo, ServiceName, TriggerId},
+    status::Checkpoint,
+    words::{IncidentId, ProjectName, RevisionNo, ServiceName, TriggerId},
 };
 use world::*;
 
@@ -49,6 +51,10 @@ impl Dice {
     }
 }
 
+fn triggers_of(service: &str) -> Vec<TriggerSettings> {
+    vec![TriggerSettings { service: ServiceName::new(service), ..errors() }]
+}
+
 fn triggers() -> Vec<TriggerSettings> {
     let named = |id: &str, service: &str| TriggerSettings {
         id: TriggerId::new(id),
@@ -60,7 +66,7 @@ fn triggers() -> Vec<TriggerSettings> {
         Hold::Share { share: rollbackd_core::ratio::Ratio::new(0.7).unwrap(), within: secs(90) };
     let health = TriggerSettings {
         signal: Signal::Health,
-        condition: rollbackd_core::settings::Condition::AtLeast(3.0),
+        condition: Condition::AtLeast(3.0),
         hold: Hold::For(secs(0)),
         grace: secs(0),
         ..named("health", "web")
@@ -78,6 +84,12 @@ struct Life {
     world: World,
     dice: Dice,
     checked: usize,
+    /// The whole configuration; a reload takes something away or changes it.
+    whole: Settings,
+    /// The checkpoint that a kill finds.
+    kept: Checkpoint,
+    /// Answers that may come again.
+    said: Vec<(IncidentId, u32)>,
 }
 
 impl Life {
@@ -96,18 +108,40 @@ impl Life {
         let mut sidecar = runs("sidecar", 1, long_ago);
         sidecar.joins = vec!["web"];
         world.services.extend([auth, runs("db", 1, long_ago), sidecar]);
-        Self { world, dice, checked: 0 }
+        world.services.push(runs("zoo-web", 1, long_ago));
+        let mut zoo = shop(triggers_of("zoo-web"));
+        zoo.name = ProjectName::new("zoo");
+        world.settings.projects.push(zoo);
+        let whole = world.settings.clone();
+        world.reload(whole.clone());
+        let kept = world.core.checkpoint();
+        Self { world, dice, checked: 0, whole, kept, said: Vec::new() }
     }
 
     fn step(&mut self) {
-        match self.dice.below(20) {
+        match self.dice.below(26) {
             0 | 1 => self.deploy(),
             2 => self.mood(),
             3 => self.command(),
             4 => {
                 let away = *self.dice.pick(&[1, 20, 100, 4000]);
-                self.world.restart(away);
+                if self.dice.one_in(2) {
+                    self.world.restart_from(self.kept.clone(), away);
+                } else {
+                    self.world.restart(away);
+                }
             }
+            8 => self.reload(),
+            9 => {
+                self.world.full = true;
+                self.world.run(self.dice.below(400));
+                self.answer();
+                self.deploy();
+                self.world.run(self.dice.below(100));
+                self.world.roomy();
+            }
+            10 => self.kept = self.world.core.checkpoint(),
+            11 => self.say_again(),
             5 => self.fail_steps(),
             6 => {
                 self.world.event(Event::Engine(Some("it is away".into())));
@@ -129,9 +163,40 @@ impl Life {
     }
 
     fn deploy(&mut self) {
-        let service = *self.dice.pick(&["web", "auth", "db"]);
+        let service = *self.dice.pick(&["web", "auth", "db", "zoo-web"]);
         let version = u8::try_from(1 + self.dice.below(6)).unwrap();
         self.world.deploy(service, version);
+    }
+
+    /// The configuration is read again: something is missing, changed or back.
+    fn reload(&mut self) {
+        let mut settings = self.whole.clone();
+        let shop = &mut settings.projects[0];
+        match self.dice.below(6) {
+            0 => drop(settings.projects.remove(0)),
+            1 => drop(settings.projects.pop()),
+            2 => drop(shop.triggers.remove(0)),
+            3 => shop.triggers[0].condition = Condition::Above(0.2),
+            4 => shop.triggers[0].every = secs(5),
+            _ => {}
+        }
+        self.world.reload(settings);
+        self.world.look();
+    }
+
+    /// An executor that says again what it has said.
+    fn say_again(&mut self) {
+        let Some(&(incident, run)) = self.said.last() else { return };
+        if self.world.open.iter().any(|(i, r, _)| (*i, *r) == (incident, run)) {
+            return;
+        }
+        let outcome = failed("said again", Fault::Target);
+        let unsaved = self.world.unsaved.len();
+        let facts = self.world.facts.len();
+        self.world.event(Event::StepEnded { incident, run, outcome });
+        assert_eq!(unsaved, self.world.unsaved.len());
+        let moved = |fact: &Fact| matches!(fact, Fact::StepEnded { .. });
+        assert!(!self.world.facts[facts..].iter().any(moved), "an answer moves a rollback once");
     }
 
     /// Which versions are good, and whether sources answer, changes.
@@ -198,6 +263,7 @@ impl Life {
     fn answer(&mut self) {
         while let Some((incident, run, does)) = self.world.open.pop() {
             if self.world.core.awaits(incident, run) {
+                self.said.push((incident, run));
                 self.world.execute(&does, incident, run);
             }
         }
@@ -207,8 +273,12 @@ impl Life {
     fn check(&mut self) {
         let facts = &self.world.facts;
         for (n, fact) in facts.iter().enumerate().skip(self.checked) {
+            if let Fact::RollbackEnded { outcome: Outcome::Recovered, reason, .. } = fact {
+                assert!(!reason.ends_with(": "), "something was judged");
+            }
             if let Fact::RollbackBegan(incident) = fact {
-                began_rightly(incident, &facts[..n], &self.world);
+                let of = of_project(&facts[..n], &incident.project);
+                began_rightly(incident, &of, &self.world);
             }
         }
         self.checked = facts.len();
@@ -216,12 +286,15 @@ impl Life {
 
     /// Everything ends when people and machines are left alone.
     fn end(&mut self) {
+        let whole = self.whole.clone();
+        self.world.reload(whole);
         self.world.prompt = true;
         self.world.steps = Box::new(|_| StepOutcome::Done(String::new()));
         self.answer();
         self.world.run(7200);
         self.check();
-        assert_eq!(self.world.view().rollback, None, "every rollback ends");
+        let views = self.world.core.views(self.world.now);
+        assert!(views.iter().all(|view| view.rollback.is_none()), "every rollback ends");
         let facts = &self.world.facts;
         let count = |which: fn(&Fact) -> bool| facts.iter().filter(|fact| which(fact)).count();
         let began = count(|fact| matches!(fact, Fact::RollbackBegan(_)));
@@ -235,10 +308,32 @@ impl Life {
     }
 }
 
+/// The facts of one project.
+fn of_project(facts: &[Fact], project: &ProjectName) -> Vec<Fact> {
+    let mut ours = BTreeSet::new();
+    let mut of = Vec::new();
+    for fact in facts {
+        match (fact.project(), fact.incident()) {
+            (Some(name), id) if name == project => {
+                ours.extend(id);
+                of.push(fact.clone());
+            }
+            (None, Some(id)) if ours.contains(&id) => of.push(fact.clone()),
+            _ => {}
+        }
+    }
+    of
+}
+
 /// A rollback that a breach began stood behind every guard, by the facts before
 /// it alone.
 fn began_rightly(incident: &Incident, before: &[Fact], world: &World) {
-    let settings = &world.settings.projects[0];
+    let named = |settings: &&ProjectSettings| settings.name == incident.project;
+    let settings = world.settings.projects.iter().find(named);
+    let Some(settings) = settings else {
+        assert!(!matches!(incident.cause, Cause::Breach(_)), "only what is configured is acted on");
+        return;
+    };
     let open = |from: fn(&Fact) -> bool, to: fn(&Fact) -> bool| {
         let last = before.iter().rposition(|fact| from(fact) || to(fact));
         last.is_some_and(|n| from(&before[n]))
@@ -249,12 +344,15 @@ fn began_rightly(incident: &Incident, before: &[Fact], world: &World) {
     );
     assert!(!running, "one rollback at a time");
     assert!(incident.to.is_some() && !incident.services.is_empty(), "there is a target");
-    let Cause::Breach(breach) = &incident.cause else { return };
+    if matches!(incident.cause, Cause::Person { .. }) {
+        return;
+    }
     let paused = open(
         |fact| matches!(fact, Fact::Paused { .. }),
         |fact| matches!(fact, Fact::Resumed { .. }),
     );
     assert!(!paused, "never while paused");
+    let Cause::Breach(breach) = &incident.cause else { return };
     let deploying = open(
         |fact| matches!(fact, Fact::DeploymentBegan { .. }),
         |fact| matches!(fact, Fact::DeploymentEnded { .. } | Fact::DeploymentVanished { .. }),

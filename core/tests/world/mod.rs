@@ -116,6 +116,10 @@ pub struct World {
     pub open: Vec<(IncidentId, u32, Does)>,
     /// Answer steps at once.
     pub prompt: bool,
+    /// The state cannot be written: every turn that would is dropped.
+    pub full: bool,
+    /// What steps reported meanwhile.
+    pub unsaved: Vec<Event>,
 }
 
 impl World {
@@ -136,6 +140,8 @@ impl World {
             notices: Vec::new(),
             open: Vec::new(),
             prompt: true,
+            full: false,
+            unsaved: Vec::new(),
         };
         world.look();
         world
@@ -154,7 +160,13 @@ impl World {
     /// One event through handle, commit and apply.
     pub fn event(&mut self, event: Event) -> Option<Answer> {
         let mut turn = Turn::default();
+        let report = matches!(event, Event::StepEnded { .. }).then(|| event.clone());
         self.core.handle(self.now, event, &mut turn);
+        if self.full && !(turn.facts.is_empty() && turn.effects.is_empty()) {
+            self.core.dropped();
+            self.unsaved.extend(report);
+            return turn.answer;
+        }
         for fact in &turn.facts {
             self.core.apply(fact);
         }
@@ -207,6 +219,14 @@ impl World {
         turn
     }
 
+    /// There is room on the disk again.
+    pub fn roomy(&mut self) {
+        self.full = false;
+        for report in std::mem::take(&mut self.unsaved) {
+            self.event(report);
+        }
+    }
+
     /// The configuration is read again.
     pub fn reload(&mut self, settings: Settings) {
         self.settings = settings;
@@ -224,24 +244,28 @@ impl World {
 
     /// The engine room looks.
     pub fn look(&mut self) {
-        let observation = self.observation();
-        self.event(Event::Observed(observation));
-        let shop = ProjectName::new("shop");
+        for project in self.settings.projects.clone() {
+            let observation = self.observation_of(project.name.as_str());
+            self.event(Event::Observed(observation));
+        }
         for (project, revisions) in self.core.kept() {
-            if project != shop {
-                continue;
-            }
             for revision in revisions {
-                let (project, revision) = (shop.clone(), revision.number);
+                let (project, revision) = (project.clone(), revision.number);
                 self.event(Event::Restorable { project, revision, problem: None });
             }
         }
     }
 
     pub fn observation(&self) -> Observation {
-        let mut services: Vec<ServiceSeen> = self.services.iter().map(seen).collect();
+        self.observation_of("shop")
+    }
+
+    /// Services named `zoo-...` are the second project's.
+    fn observation_of(&self, project: &str) -> Observation {
+        let of = |runs: &&Runs| runs.name.starts_with("zoo-") == (project == "zoo");
+        let mut services: Vec<ServiceSeen> = self.services.iter().filter(of).map(seen).collect();
         services.sort_by(|a, b| a.record.name.cmp(&b.record.name));
-        Observation { project: ProjectName::new("shop"), at: self.now, changed_at: None, services }
+        Observation { project: ProjectName::new(project), at: self.now, changed_at: None, services }
     }
 
     /// Lets time pass: deadlines when they are due, every trigger asked in its
@@ -264,9 +288,15 @@ impl World {
     fn due(&mut self) {
         for _ in 0..100 {
             match self.core.next_deadline() {
-                Some((due, _)) if due <= self.now => self.event(Event::Deadline),
+                Some((due, _)) if due <= self.now => {
+                    self.event(Event::Deadline);
+                    if self.full {
+                        // Looked at no oftener than once a second.
+                        return;
+                    }
+                }
                 _ => return,
-            };
+            }
         }
         panic!("the core asks again and again for a moment that has passed");
     }
@@ -274,13 +304,14 @@ impl World {
     fn sample(&mut self) {
         let second = self.now.as_nanos() / 1_000_000_000;
         let places = self.core.places();
-        let shop = self.settings.projects.iter().find(|p| p.name.as_str() == "shop");
-        for trigger in shop.map(|shop| shop.triggers.clone()).unwrap_or_default() {
-            if second.is_multiple_of(trigger.every.as_secs()) {
-                let reading = (self.reads)(self, &trigger);
-                let key = (ProjectName::new("shop"), trigger.id.clone());
-                let (trigger, at) = (places[&key], self.now);
-                self.event(Event::Sample(Sample { trigger, at, reading }));
+        for project in self.settings.projects.clone() {
+            for trigger in project.triggers {
+                if second.is_multiple_of(trigger.every.as_secs()) {
+                    let reading = (self.reads)(self, &trigger);
+                    let key = (project.name.clone(), trigger.id.clone());
+                    let (trigger, at) = (places[&key], self.now);
+                    self.event(Event::Sample(Sample { trigger, at, reading }));
+                }
             }
         }
     }
@@ -300,6 +331,8 @@ impl World {
         core.configure(&self.settings, self.now);
         core.restore(checkpoint, self.now);
         self.core = core;
+        // What had not been reported for good is done, and reported, again.
+        self.roomy();
         self.look();
     }
 
