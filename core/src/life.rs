@@ -336,15 +336,26 @@ fn todo(incident: &Incident, outcome: Outcome, not_undone: &[String]) -> Vec<Str
     let went_back =
         matches!(outcome, Outcome::Recovered | Outcome::Unverified | Outcome::NotRecovered);
     if went_back && !incident.goes_forward() {
-        todo.extend(incident.services.iter().map(deploys_again));
+        for sentence in incident.services.iter().map(|change| deploys_again(incident, change)) {
+            // Services of one image need it once.
+            if !todo.contains(&sentence) {
+                todo.push(sentence);
+            }
+        }
     }
     todo
 }
 
 /// What would bring the bad image back.
-fn deploys_again(change: &ServiceChange) -> String {
+fn deploys_again(incident: &Incident, change: &ServiceChange) -> String {
     let ServiceChange { name, from_image, from_id, to_image, .. } = change;
-    if from_image == to_image {
+    if let Some(why) = incident.left_tag(to_image).filter(|_| from_image == to_image) {
+        format!(
+            "On this host `{from_image}` still names the bad image ({}): it was left, {why}. Tag a \
+             good one, or the next `docker compose up -d` deploys the bad one again.",
+            from_id.short()
+        )
+    } else if from_image == to_image {
         format!(
             "`{from_image}` in the registry, or your next build, may still be the bad image \
              ({}): publish a good one before the next `docker compose pull`.",

@@ -4,6 +4,7 @@
 mod world;
 
 use rollbackd_core::{
+    effect::News,
     event::{Command, Event},
     fact::Fact,
     incident::Outcome,
@@ -491,6 +492,37 @@ fn a_tag_that_all_who_go_back_share_is_moved_once_for_all_of_them() {
     assert_eq!(
         (moved(&plan.steps), moved(&plan.undo)),
         (wanted.map(String::from).to_vec(), wanted.map(String::from).to_vec())
+    );
+}
+
+#[test]
+fn people_are_told_once_what_a_tag_that_was_left_brings_back() {
+    let mut world = World::new(shop(vec![errors()]));
+    let mut worker = runs("worker", 1, at(0) - secs(3600));
+    worker.repository = "web";
+    world.services.push(worker);
+    world.run(2600);
+    world.steps = Box::new(|does| match does {
+        Does::Retag { .. } => {
+            StepOutcome::Done("left web:latest: blog was started by it too".into())
+        }
+        _ => StepOutcome::Done(String::new()),
+    });
+    world.deploy("web", 2);
+    world.deploy("worker", 2);
+    world.run(600);
+    let todo = world.notices.iter().find_map(|notice| match &notice.news {
+        News::Ended { todo, .. } => Some(todo.join("\n")),
+        _ => None,
+    });
+    let bad = image(2).short();
+    assert_eq!(
+        todo.unwrap(),
+        format!(
+            "On this host `web:latest` still names the bad image ({bad}): it was left, blog was \
+             started by it too. Tag a good one, or the next `docker compose up -d` deploys the \
+             bad one again."
+        )
     );
 }
 
