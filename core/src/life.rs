@@ -9,7 +9,7 @@ use crate::{
     fact::Fact,
     incident::{Cause, Incident, Outcome, ServiceChange},
     moment::Moment,
-    plan::{Does, Fault, StepOutcome},
+    plan::{Does, Fault, Step, StepOutcome},
     reducer::{Core, Slot, Turn},
     revision::Standing,
     run::{Next, Phase, Run},
@@ -17,6 +17,10 @@ use crate::{
     watch::{Judgement, Watch},
     words::{IncidentId, ProjectName, RevisionNo, ServiceName, TriggerIx},
 };
+
+/// How long a person's own deployment is given before what was kept aside is
+/// removed beside it.
+const THEIRS: Duration = Duration::from_secs(5);
 
 impl Core {
     /// Begins a rollback that has been decided; gives its number.
@@ -42,6 +46,9 @@ impl Core {
         record(&mut run, turn, Fact::StepEnded { incident: id, run: number, at: now, outcome });
         let project = self.projects.get(&run.incident.project);
         if let Some(service) = project.and_then(|project| project.overtaken.as_ref()) {
+            if let Some((index, step)) = run.tidies() {
+                return tidy(now, run, index, step, turn);
+            }
             let why = format!("somebody deployed {service} meanwhile: what they deployed stays");
             return self.conclude(now, run, Outcome::Refused, why, turn);
         }
@@ -278,7 +285,28 @@ impl Core {
     }
 }
 
+/// Removes what was kept aside: left there, its labels make the person's next
+/// `up` count one container too many and fail.
+fn tidy(now: Moment, mut run: Run, index: u32, step: Step, turn: &mut Turn) {
+    let (id, number) = (run.incident.id, run.runs + 1);
+    let began = Fact::StepBegan { incident: id, run: number, index, undo: false, at: now };
+    record(&mut run, turn, began);
+    let project = run.incident.project.clone();
+    turn.effects.push(Effect::RunStep { incident: id, project, run: number, after: THEIRS, step });
+}
+
 impl Run {
+    /// The step that removes what was kept aside, unless it was the last to run
+    /// or nothing can have been put aside yet.
+    fn tidies(&self) -> Option<(u32, Step)> {
+        let steps = &self.incident.plan.steps;
+        let index = steps.iter().position(|step| matches!(step.does, Does::Discard { .. }))?;
+        let step = steps[index].clone();
+        let done = self.incident.steps.last().is_some_and(|last| last.kind == step.does.kind());
+        let aside = self.incident.steps.iter().any(|step| step.kind == "recreate");
+        if done || !aside { None } else { Some((u32::try_from(index).ok()?, step)) }
+    }
+
     /// Is this trigger one that the verification waits for?
     #[must_use]
     pub fn judges(&self, trigger: &TriggerSettings) -> bool {

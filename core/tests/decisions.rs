@@ -362,6 +362,28 @@ fn a_person_who_deploys_in_the_middle_wins() {
 }
 
 #[test]
+fn a_person_who_wins_finds_nothing_of_the_rollback_in_their_way() {
+    for went in [StepOutcome::Done(String::new()), failed("it is gone", Fault::World)] {
+        let mut world = World::proven(shop(vec![errors()]));
+        world.prompt = false;
+        world.deploy("web", 2);
+        world.run(300);
+        let (incident, run, _) = world.open.remove(0);
+        world.event(Event::StepEnded { incident, run, outcome: StepOutcome::Done(String::new()) });
+        let (incident, run, does) = world.open.remove(0);
+        assert!(matches!(does, Does::Recreate { .. }), "{does:?}");
+        world.deploy("web", 3);
+        world.event(Event::StepEnded { incident, run, outcome: went.clone() });
+        let (incident, run, does) = world.open.remove(0);
+        assert!(matches!(does, Does::Discard { .. }), "{does:?}");
+        world.event(Event::StepEnded { incident, run, outcome: went });
+        assert_eq!(world.outcomes(), [Outcome::Refused]);
+        assert!(world.open.is_empty(), "nothing more is done");
+        assert_eq!(world.version("web"), 3);
+    }
+}
+
+#[test]
 fn a_restart_in_a_rollback_goes_on_with_the_same_step() {
     let mut world = World::new(shop(vec![errors()]));
     world.run(2400);
