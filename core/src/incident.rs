@@ -189,6 +189,16 @@ impl Incident {
         }
     }
 
+    /// Why a moving tag was left where it was, as its step said.
+    #[must_use]
+    pub fn left_tag(&self, reference: &str) -> Option<&str> {
+        let mut retags = self.steps.iter().filter(|step| step.kind == "retag");
+        retags.find_map(|step| {
+            let left = step.output.strip_prefix("left ")?.strip_prefix(reference)?;
+            left.strip_prefix(": ")
+        })
+    }
+
     /// How long each phase took.
     #[must_use]
     pub fn phases(&self) -> Phases {

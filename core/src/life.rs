@@ -9,7 +9,7 @@ use crate::{
     fact::Fact,
     incident::{Cause, Incident, Outcome, ServiceChange},
     moment::Moment,
-    plan::{Does, Fault, StepOutcome},
+    plan::{Does, Fault, Step, StepOutcome},
     reducer::{Core, Slot, Turn},
     revision::Standing,
     run::{Next, Phase, Run},
@@ -17,6 +17,10 @@ use crate::{
     watch::{Judgement, Watch},
     words::{IncidentId, ProjectName, RevisionNo, ServiceName, TriggerIx},
 };
+
+/// How long a person's own deployment is given before what was kept aside is
+/// removed beside it.
+const THEIRS: Duration = Duration::from_secs(5);
 
 impl Core {
     /// Begins a rollback that has been decided; gives its number.
@@ -42,6 +46,9 @@ impl Core {
         record(&mut run, turn, Fact::StepEnded { incident: id, run: number, at: now, outcome });
         let project = self.projects.get(&run.incident.project);
         if let Some(service) = project.and_then(|project| project.overtaken.as_ref()) {
+            if let Some((index, step)) = run.tidies() {
+                return tidy(now, run, index, step, turn);
+            }
             let why = format!("somebody deployed {service} meanwhile: what they deployed stays");
             return self.conclude(now, run, Outcome::Refused, why, turn);
         }
@@ -288,7 +295,28 @@ impl Core {
     }
 }
 
+/// Removes what was kept aside: left there, its labels make the person's next
+/// `up` count one container too many and fail.
+fn tidy(now: Moment, mut run: Run, index: u32, step: Step, turn: &mut Turn) {
+    let (id, number) = (run.incident.id, run.runs + 1);
+    let began = Fact::StepBegan { incident: id, run: number, index, undo: false, at: now };
+    record(&mut run, turn, began);
+    let project = run.incident.project.clone();
+    turn.effects.push(Effect::RunStep { incident: id, project, run: number, after: THEIRS, step });
+}
+
 impl Run {
+    /// The step that removes what was kept aside, unless it was the last to run
+    /// or nothing can have been put aside yet.
+    fn tidies(&self) -> Option<(u32, Step)> {
+        let steps = &self.incident.plan.steps;
+        let index = steps.iter().position(|step| matches!(step.does, Does::Discard { .. }))?;
+        let step = steps[index].clone();
+        let done = self.incident.steps.last().is_some_and(|last| last.kind == step.does.kind());
+        let aside = self.incident.steps.iter().any(|step| step.kind == "recreate");
+        if done || !aside { None } else { Some((u32::try_from(index).ok()?, step)) }
+    }
+
     /// Is this trigger one that the verification waits for?
     #[must_use]
     pub fn judges(&self, trigger: &TriggerSettings) -> bool {
@@ -346,15 +374,26 @@ fn todo(incident: &Incident, outcome: Outcome, not_undone: &[String]) -> Vec<Str
     let went_back =
         matches!(outcome, Outcome::Recovered | Outcome::Unverified | Outcome::NotRecovered);
     if went_back && !incident.goes_forward() {
-        todo.extend(incident.services.iter().map(deploys_again));
+        for sentence in incident.services.iter().map(|change| deploys_again(incident, change)) {
+            // Services of one image need it once.
+            if !todo.contains(&sentence) {
+                todo.push(sentence);
+            }
+        }
     }
     todo
 }
 
 /// What would bring the bad image back.
-fn deploys_again(change: &ServiceChange) -> String {
+fn deploys_again(incident: &Incident, change: &ServiceChange) -> String {
     let ServiceChange { name, from_image, from_id, to_image, .. } = change;
-    if from_image == to_image {
+    if let Some(why) = incident.left_tag(to_image).filter(|_| from_image == to_image) {
+        format!(
+            "On this host `{from_image}` still names the bad image ({}): it was left, {why}. Tag a \
+             good one, or the next `docker compose up -d` deploys the bad one again.",
+            from_id.short()
+        )
+    } else if from_image == to_image {
         format!(
             "`{from_image}` in the registry, or your next build, may still be the bad image \
              ({}): publish a good one before the next `docker compose pull`.",

@@ -4,6 +4,7 @@
 mod world;
 
 use rollbackd_core::{
+    effect::News,
     event::{Command, Event},
     fact::Fact,
     incident::Outcome,
@@ -361,6 +362,28 @@ fn a_person_who_deploys_in_the_middle_wins() {
 }
 
 #[test]
+fn a_person_who_wins_finds_nothing_of_the_rollback_in_their_way() {
+    for went in [StepOutcome::Done(String::new()), failed("it is gone", Fault::World)] {
+        let mut world = World::proven(shop(vec![errors()]));
+        world.prompt = false;
+        world.deploy("web", 2);
+        world.run(300);
+        let (incident, run, _) = world.open.remove(0);
+        world.event(Event::StepEnded { incident, run, outcome: StepOutcome::Done(String::new()) });
+        let (incident, run, does) = world.open.remove(0);
+        assert!(matches!(does, Does::Recreate { .. }), "{does:?}");
+        world.deploy("web", 3);
+        world.event(Event::StepEnded { incident, run, outcome: went.clone() });
+        let (incident, run, does) = world.open.remove(0);
+        assert!(matches!(does, Does::Discard { .. }), "{does:?}");
+        world.event(Event::StepEnded { incident, run, outcome: went });
+        assert_eq!(world.outcomes(), [Outcome::Refused]);
+        assert!(world.open.is_empty(), "nothing more is done");
+        assert_eq!(world.version("web"), 3);
+    }
+}
+
+#[test]
 fn a_restart_in_a_rollback_goes_on_with_the_same_step() {
     let mut world = World::new(shop(vec![errors()]));
     world.run(2400);
@@ -491,6 +514,37 @@ fn a_tag_that_all_who_go_back_share_is_moved_once_for_all_of_them() {
     assert_eq!(
         (moved(&plan.steps), moved(&plan.undo)),
         (wanted.map(String::from).to_vec(), wanted.map(String::from).to_vec())
+    );
+}
+
+#[test]
+fn people_are_told_once_what_a_tag_that_was_left_brings_back() {
+    let mut world = World::new(shop(vec![errors()]));
+    let mut worker = runs("worker", 1, at(0) - secs(3600));
+    worker.repository = "web";
+    world.services.push(worker);
+    world.run(2600);
+    world.steps = Box::new(|does| match does {
+        Does::Retag { .. } => {
+            StepOutcome::Done("left web:latest: blog was started by it too".into())
+        }
+        _ => StepOutcome::Done(String::new()),
+    });
+    world.deploy("web", 2);
+    world.deploy("worker", 2);
+    world.run(600);
+    let todo = world.notices.iter().find_map(|notice| match &notice.news {
+        News::Ended { todo, .. } => Some(todo.join("\n")),
+        _ => None,
+    });
+    let bad = image(2).short();
+    assert_eq!(
+        todo.unwrap(),
+        format!(
+            "On this host `web:latest` still names the bad image ({bad}): it was left, blog was \
+             started by it too. Tag a good one, or the next `docker compose up -d` deploys the \
+             bad one again."
+        )
     );
 }
 

@@ -103,7 +103,7 @@ pub(super) enum Command {
         /// One project; else all
         project: Option<ProjectArgument>,
         /// For how long, as "1h 30m"; else until `resume`
-        #[arg(long = "for", value_name = "TIME", value_parser = humantime::parse_duration)]
+        #[arg(long = "for", value_name = "TIME", value_parser = some_time)]
         lasts: Option<Duration>,
         /// Why, for `status`
         #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
@@ -201,6 +201,14 @@ fn revision(text: &str) -> Result<RevisionNo, String> {
     }
 }
 
+/// As people write it; a pause of nothing would hold nothing and still be told.
+fn some_time(text: &str) -> Result<Duration, String> {
+    match humantime::parse_duration(text) {
+        Ok(lasts) if lasts.is_zero() => Err("that is no time: write 30m or 1h, say".into()),
+        read => read.map_err(|why| why.to_string()),
+    }
+}
+
 /// `7` or `#7`.
 fn incident(text: &str) -> Result<IncidentId, String> {
     match text.strip_prefix('#').unwrap_or(text).parse() {
@@ -275,6 +283,13 @@ mod tests {
             panic!("not a pause");
         };
         assert_eq!(lasts, Some(Duration::from_secs(5400)));
+    }
+
+    #[test]
+    fn a_pause_of_no_time_is_refused() {
+        let pause = ["rollbackd", "pause", "--for", "0s"];
+        let error = Arguments::try_parse_from(pause).unwrap_err().to_string();
+        assert!(error.contains("that is no time"), "{error}");
     }
 
     #[test]

@@ -11,7 +11,7 @@ use rollbackd_core::{
 use super::{
     layout::{Block, Page, Tone},
     message::Letterhead,
-    wording::{change, clip, duration, full_stop, sentence, short, threshold, value},
+    wording::{change, clip, duration, full_stop, is_down, sentence, short, threshold, value},
 };
 
 /// One notice and who tells it.
@@ -246,6 +246,7 @@ impl Story<'_> {
         let held = duration(breach.at.since(breach.pending_since));
         let what = match breach.value {
             None => format!("{} of {place} has had no data for {held}.", breach.signal),
+            Some(_) if is_down(breach) => format!("{place} does not come up."),
             Some(_) if breach.at == breach.pending_since => {
                 format!("{} of {place} was {}.", breach.signal, threshold(breach))
             }

@@ -139,6 +139,21 @@ fn ended(outcome: Outcome, reason: &str, todo: &[&str]) -> Message {
 }
 
 #[test]
+fn a_container_that_does_not_come_up_is_told_in_words() {
+    let breach = Breach {
+        signal: Signal::Health,
+        condition: Condition::AtLeast(3.0),
+        value: Some(f64::INFINITY),
+        ..breach()
+    };
+    let message = show(&write(News::Alert { breach, reason: "observed only".into() }));
+    assert!(message.starts_with("Subject: [rollbackd] shop/backend: alert, health not up\n"));
+    assert!(message.contains("\nshop/backend does not come up.\n"), "{message}");
+    assert!(message.contains("last value   not up\n"), "{message}");
+    assert!(!message.contains("inf"), "{message}");
+}
+
+#[test]
 fn an_alert_says_what_breached_and_why_nothing_was_rolled_back() {
     let reason = "no deployment of backend is in its bake, so none is blamed".into();
     insta::assert_snapshot!(show(&write(News::Alert { breach: breach(), reason })), @r"

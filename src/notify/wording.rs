@@ -7,6 +7,7 @@ use rollbackd_core::{
     incident::{Breach, ServiceChange},
     moment::Moment,
     settings::Condition,
+    signal::Signal,
     words::ImageId,
 };
 
@@ -63,11 +64,17 @@ pub(super) fn short(breach: &Breach) -> String {
     };
     match breach.value {
         None => format!("{signal} has no data"),
+        Some(_) if is_down(breach) => format!("{signal} not up"),
         Some(value) => {
             let show = |value| signal.unit().show(value);
             format!("{signal} {} {sign} {}", show(value), show(condition.threshold()))
         }
     }
+}
+
+/// Health's infinity: a container that does not come up.
+pub(super) fn is_down(breach: &Breach) -> bool {
+    breach.signal == Signal::Health && breach.value == Some(f64::INFINITY)
 }
 
 /// `above 5%`.
@@ -82,6 +89,9 @@ pub(super) fn threshold(breach: &Breach) -> String {
 
 /// `12.4%`, or that there is none.
 pub(super) fn value(breach: &Breach) -> String {
+    if is_down(breach) {
+        return "not up".into();
+    }
     breach.value.map_or_else(|| "no data".into(), |value| breach.signal.unit().show(value))
 }
 
