@@ -31,4 +31,5 @@ pub mod signal;
 pub mod status;
 pub mod view;
 pub mod watch;
+pub mod window;
 pub mod words;

@@ -18,7 +18,7 @@ use crate::{
     revision::{Observation, Revision},
     settings::{Action, ProjectSettings},
     view::{ProjectView, RevisionView, ServiceView, TriggerView},
-    watch::Window,
+    window::Window,
     words::{ProjectName, RevisionNo, ServiceName, TriggerId},
 };
 

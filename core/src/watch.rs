@@ -6,17 +6,15 @@
 //! that does not breach. What Prometheus has no rule for (gaps, grace, blindness,
 //! `share`) is the contract's.
 
-use alloc::collections::VecDeque;
 use core::time::Duration;
-
-use serde::{Deserialize, Serialize};
 
 use crate::{
     moment::Moment,
     reading::{Missing, Reading},
     settings::{Hold, OnBlind, TriggerSettings},
     signal::Signal,
-    view::{RECENT, TriggerState, TriggerView},
+    view::{TriggerState, TriggerView},
+    window::{Held, Window, slots},
 };
 
 /// How many samples in a row must not breach before a signal counts as back.
@@ -31,63 +29,6 @@ pub struct Watch {
     slots: usize,
     /// Samples before this do not count: grace, or a deployment under way.
     counts_from: Moment,
-}
-
-/// What a trigger has seen: all of it that a restart keeps.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Window {
-    /// Since when it has been watching without a break.
-    began: Moment,
-    /// When the source was last asked.
-    asked: Option<Moment>,
-    /// When the last usable value was asked for.
-    last: Option<Moment>,
-    /// The last usable value.
-    #[serde(default, with = "crate::number::option")]
-    value: Option<f64>,
-    /// The last of those that counted.
-    counted: Option<Moment>,
-    held: Held,
-    /// For `share`: every sample that the span still needs, oldest first.
-    span: VecDeque<(Moment, bool)>,
-    /// How many of them breach.
-    breaching: u32,
-    /// Why there is no value, if the last answer had none.
-    missing: Option<Missing>,
-    /// How far beyond the threshold the breach was that a deployment found; kept
-    /// over gaps, until a sample does not breach.
-    #[serde(default, with = "crate::number::option")]
-    older: Option<f64>,
-    /// Since when that breach had held.
-    #[serde(default)]
-    older_since: Option<Moment>,
-    /// When the newest deployment began that it was told of.
-    #[serde(default)]
-    deployed: Option<Moment>,
-    /// Pending when that deployment began: starts anew when it has ended.
-    #[serde(default)]
-    held_back: bool,
-    /// Usable before the present deployment began.
-    fresh_before: Option<Moment>,
-    /// Time covered by usable samples since the bake began.
-    covered: Duration,
-    /// Verification counts samples from here.
-    judged_from: Option<Moment>,
-    /// Samples in a row since then that did not breach.
-    calm: u32,
-    /// Usable samples since then.
-    judged: u32,
-    /// People were told that it is blind.
-    told_blind: bool,
-    recent: [Option<f32>; RECENT],
-    next: u8,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-enum Held {
-    Calm,
-    Pending { since: Moment },
-    Breached { since: Moment, at: Moment },
 }
 
 /// What verification sees of a signal.
@@ -109,29 +50,7 @@ impl Watch {
             Hold::For(_) => 0,
             Hold::Share { within, .. } => slots(within, settings.every),
         };
-        let window = Window {
-            began: now,
-            asked: None,
-            last: None,
-            value: None,
-            counted: None,
-            held: Held::Calm,
-            span: VecDeque::with_capacity(slots),
-            breaching: 0,
-            missing: None,
-            older: None,
-            older_since: None,
-            deployed: None,
-            held_back: false,
-            fresh_before: None,
-            covered: Duration::ZERO,
-            judged_from: None,
-            calm: 0,
-            judged: 0,
-            told_blind: false,
-            recent: [None; RECENT],
-            next: 0,
-        };
+        let window = Window::new(now, slots);
         Self { settings, window, slots, counts_from: Moment::ZERO }
     }
 
@@ -407,7 +326,8 @@ impl Watch {
     pub fn restore(&mut self, window: Window, now: Moment) {
         let judged_from = self.window.judged_from;
         // Being blind begins anew: nobody asked while the daemon was away.
-        self.window = Window { began: now, ..window };
+        self.window = window;
+        self.window.began = now;
         // What is judged, the facts say: a checkpoint may be older than they.
         if self.window.judged_from != judged_from {
             self.window.judged_from = judged_from;
@@ -454,92 +374,4 @@ impl Watch {
             recent: self.window.history(),
         }
     }
-}
-
-impl Window {
-    fn clear(&mut self) {
-        self.held = Held::Calm;
-        self.span.clear();
-        self.breaching = 0;
-    }
-
-    /// Prometheus's `for`.
-    fn hold(&mut self, at: Moment, breaches: bool, span: Duration) {
-        if !breaches {
-            self.older = None;
-            return self.clear();
-        }
-        self.hold_if(at, |since| at.since(since) >= span);
-    }
-
-    /// At least `share` of the samples of the span, the newest among them, and
-    /// they cover the span.
-    fn hold_share(
-        &mut self,
-        at: Moment,
-        breaches: bool,
-        share: f64,
-        within: Duration,
-        most: usize,
-    ) {
-        // A source that is asked more often than agreed costs span, not memory.
-        if self.span.len() >= most {
-            self.drop_oldest();
-        }
-        self.span.push_back((at, breaches));
-        self.breaching += u32::from(breaches);
-        let from = at - within;
-        while self.span.get(1).is_some_and(|(second, _)| *second <= from) {
-            self.drop_oldest();
-        }
-        if self.breaching == 0 {
-            self.held = Held::Calm;
-            self.older = None;
-            return;
-        }
-        let covers = self.span.front().is_some_and(|(first, _)| *first <= from);
-        let samples = u32::try_from(self.span.len()).unwrap_or(u32::MAX);
-        let enough = f64::from(self.breaching) >= share * f64::from(samples);
-        if breaches {
-            self.hold_if(at, |_| covers && enough);
-        } else if let Held::Breached { since, .. } = self.held
-            && !enough
-        {
-            self.held = Held::Pending { since };
-        }
-    }
-
-    fn hold_if(&mut self, at: Moment, complete: impl Fn(Moment) -> bool) {
-        let since = match self.held {
-            Held::Calm => at,
-            Held::Pending { since } => since,
-            Held::Breached { .. } => return,
-        };
-        self.held =
-            if complete(since) { Held::Breached { since, at } } else { Held::Pending { since } };
-    }
-
-    fn drop_oldest(&mut self) {
-        if let Some((_, breached)) = self.span.pop_front() {
-            self.breaching -= u32::from(breached);
-        }
-    }
-
-    fn remember(&mut self, value: Option<f32>) {
-        self.recent[usize::from(self.next)] = value;
-        self.next = (self.next + 1) % RECENT as u8;
-    }
-
-    fn history(&self) -> alloc::vec::Vec<Option<f32>> {
-        let (newer, older) = self.recent.split_at(usize::from(self.next));
-        let all = older.iter().chain(newer);
-        all.skip_while(|value| value.is_none()).copied().collect()
-    }
-}
-
-/// How many samples a span holds, with room for the one before it and for
-/// moments that are not exact.
-fn slots(within: Duration, every: Duration) -> usize {
-    let samples = within.as_nanos() / every.as_nanos().max(1);
-    usize::try_from(samples).unwrap_or(usize::MAX).min(100_000) + 4
 }
