@@ -3,7 +3,7 @@
 
 use alloc::{
     collections::{BTreeMap, BTreeSet},
-    string::{String, ToString},
+    string::String,
     vec::Vec,
 };
 use core::time::Duration;
@@ -362,6 +362,6 @@ impl Incident {
     #[must_use]
     pub fn service_names(&self) -> String {
         let names: Vec<&str> = self.services.iter().map(|service| service.name.as_str()).collect();
-        names.join(", ").to_string()
+        names.join(", ")
     }
 }
