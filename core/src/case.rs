@@ -249,7 +249,10 @@ impl<'a> Case<'a> {
                 && slot.watch.breach(self.now).is_some()
         };
         let Some(seen) = self.seen().find(|seen| seen.record.name == *name) else {
-            return Some("has no container".into());
+            // A job that ran, and whose container was removed since, is well.
+            let known = self.project.durable.revisions.get(&self.project.durable.current?)?;
+            let lasting = known.revision.service(name).is_some_and(|record| !record.one_shot);
+            return lasting.then(|| "has no container".into());
         };
         if seen.record.one_shot {
             return None;
