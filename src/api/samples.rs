@@ -150,6 +150,8 @@ fn record(name: &str, reference: &str, digits: &str) -> ServiceRecord {
         stateful: false,
         publishes: false,
         one_shot: false,
+        digests: Vec::new(),
+        unattended: false,
     }
 }
 

@@ -408,6 +408,8 @@ fn seen(runs: &Runs) -> ServiceSeen {
             stateful: runs.stateful,
             publishes: false,
             one_shot: false,
+            digests: Vec::new(),
+            unattended: false,
         },
     }
 }
