@@ -6,6 +6,7 @@
 #![allow(clippy::unwrap_used, reason = "in a test, a broken promise is a panic")]
 #![allow(clippy::panic, reason = "likewise")]
 
+mod puller;
 mod seen;
 mod stage;
 #[path = "../support/room.rs"]

@@ -88,3 +88,7 @@ impl Compose {
         Ok(other.is_some_and(|other| other.id != image))
     }
 }
+
+#[cfg(all(test, feature = "testing"))]
+#[path = "origin_tests.rs"]
+mod on_the_model;
