@@ -85,7 +85,7 @@ pub(super) fn observation(
         at: clock.now(),
         changed_at,
         services: grouped.into_iter().filter_map(seen).collect(),
-        pullers: Vec::new(),
+        pullers: origins.pullers.clone(),
     }
 }
 

@@ -19,6 +19,9 @@ use crate::{docker::container::Container, engine::error::EngineError};
 /// How many images are asked for at once.
 const AT_ONCE: usize = 4;
 
+/// Tools that recreate containers when there is a newer image.
+const PULLERS: [&str; 5] = ["watchtower", "ouroboros", "whats-up-docker", "wud", "shepherd"];
+
 /// What is known of containers beyond their own documents.
 #[derive(Debug, Default)]
 pub(super) struct Origins {
@@ -26,6 +29,8 @@ pub(super) struct Origins {
     pub(super) digests: BTreeMap<ImageId, Vec<String>>,
     /// The containers that neither Compose nor a rollback made.
     pub(super) unattended: BTreeSet<ContainerId>,
+    /// The names of the containers that may have made those.
+    pub(super) pullers: Vec<String>,
 }
 
 impl Compose {
@@ -38,13 +43,32 @@ impl Compose {
             .buffered(AT_ONCE)
             .collect()
             .await;
-        let mut origins = Origins { digests, unattended: BTreeSet::new() };
+        let mut origins = Origins { digests, ..Origins::default() };
         for container in containers {
             if self.is_unattended(container, &origins.digests).await? {
                 origins.unattended.insert(container.id.clone());
             }
         }
+        if !origins.unattended.is_empty() {
+            origins.pullers = self.pullers().await;
+        }
         Ok(origins)
+    }
+
+    /// The containers that may recreate others by themselves: those that are
+    /// known to, else all that hold the engine's socket. Only for a person to
+    /// read: that the engine does not tell is no reason to see nothing.
+    async fn pullers(&self) -> Vec<String> {
+        let holding = self.docker.holding_the_socket().await.unwrap_or_default();
+        let named = |words: &[&str], one: &Container| {
+            words.iter().any(|word| one.image.contains(word) || one.name.contains(word))
+        };
+        let (known, others): (Vec<&Container>, Vec<&Container>) = holding
+            .iter()
+            .filter(|one| !named(&["rollbackd"], one))
+            .partition(|one| named(&PULLERS, one));
+        let named = if known.is_empty() { others } else { known };
+        named.into_iter().map(|one| one.name.clone()).collect()
     }
 
     /// An image that the engine does not tell of has no digests: that is no

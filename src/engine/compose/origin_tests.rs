@@ -86,3 +86,24 @@ async fn one_of_several_containers_is_enough() {
     model.puller_recreates("shop-web-2").unwrap();
     assert!(web(&compose).await.unattended);
 }
+
+#[tokio::test]
+async fn the_containers_that_may_have_brought_it_are_named() {
+    let (model, compose, _state) = room();
+    model.publish(REFERENCE, Behaviour::Runs);
+    model.pull(REFERENCE).unwrap();
+    model.deploy("shop", "web", REFERENCE).unwrap();
+    let socket = json!(["/var/run/docker.sock:/var/run/docker.sock:ro"]);
+    for name in ["proxy", "watchtower"] {
+        model.import(&format!("{name}:1"), Behaviour::Runs);
+        let tool = Service::new("tools", name, &format!("{name}:1")).host("Binds", socket.clone());
+        model.up(&tool).unwrap();
+    }
+    let seen = compose.observe(&"shop".into()).await.unwrap();
+    assert_eq!(seen.pullers, [] as [&str; 0], "nothing was brought");
+    model.publish(REFERENCE, Behaviour::Runs);
+    let web = model.names().into_iter().find(|name| name.contains("web")).unwrap();
+    model.puller_recreates(&web).unwrap().unwrap();
+    let seen = compose.observe(&"shop".into()).await.unwrap();
+    assert_eq!(seen.pullers, ["tools-watchtower-1"], "who is known for it, before all others");
+}
