@@ -11,7 +11,8 @@ const CANARY: &str = "canary";
 
 /// Series, the rules over them, and what is asked.
 pub struct Bench {
-    /// How often rules are evaluated.
+    /// How often rules are evaluated. promtool also takes the series in by these
+    /// steps: what comes after the last evaluation is not there.
     pub every: Duration,
     /// The time between two values of a series. The first is at 0.
     pub between: Duration,
