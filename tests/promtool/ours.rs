@@ -65,16 +65,19 @@ pub fn evaluate(pace: Pace, rule: &Rule, values: &[Option<f64>]) -> Vec<Seen> {
 
 fn look(watch: &Watch, at: Duration) -> Seen {
     let now = moment(at);
-    let view = watch.view(now);
+    let (view, breach) = (watch.view(now), watch.breach(now));
     let state = match view.state {
-        TriggerState::Ok | TriggerState::Blind => State::Inactive,
+        TriggerState::Ok => State::Inactive,
         TriggerState::Pending => State::Pending,
         TriggerState::Breached => State::Firing,
+        // Blind comes after empty answers, which clear: what is held then is wrong.
+        TriggerState::Blind if breach.is_some() => State::Firing,
+        TriggerState::Blind if watch.is_pending() => State::Pending,
+        TriggerState::Blind => State::Inactive,
         TriggerState::Grace => panic!("there is no grace here"),
     };
-    assert_eq!(watch.is_pending(), state == State::Pending, "a trigger says one thing");
     let past = |at: Moment| at.since(moment(Duration::ZERO));
     // Prometheus tells whole seconds.
     let since = view.pending_since.map(|since| Duration::from_secs(past(since).as_secs()));
-    Seen { state, since, fired: watch.breach(now).map(|(_, fired)| past(fired)) }
+    Seen { state, since, fired: breach.map(|(_, fired)| past(fired)) }
 }
