@@ -67,13 +67,12 @@ fn look(watch: &Watch, at: Duration) -> Seen {
     let now = moment(at);
     let (view, breach) = (watch.view(now), watch.breach(now));
     let state = match view.state {
-        TriggerState::Ok => State::Inactive,
         TriggerState::Pending => State::Pending,
         TriggerState::Breached => State::Firing,
         // Blind comes after empty answers, which clear: what is held then is wrong.
         TriggerState::Blind if breach.is_some() => State::Firing,
         TriggerState::Blind if watch.is_pending() => State::Pending,
-        TriggerState::Blind => State::Inactive,
+        TriggerState::Ok | TriggerState::Blind => State::Inactive,
         TriggerState::Grace => panic!("there is no grace here"),
     };
     let past = |at: Moment| at.since(moment(Duration::ZERO));
