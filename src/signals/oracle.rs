@@ -1,6 +1,16 @@
 //! A real Prometheus server as the oracle: it scrapes a page of ours every
 //! second, its own raw samples are fed to our arithmetic, and both must come
 //! to the same numbers. And it is asked by the code that asks users' servers.
+//! Series at random are below, by promtool, which need not wait for them.
+
+#[path = "../../tests/support/dice.rs"]
+#[expect(unreachable_pub, reason = "shared with the integration tests")]
+pub(super) mod dice;
+mod failing;
+#[path = "../../tests/support/promtool.rs"]
+#[expect(unreachable_pub, reason = "shared with the integration tests")]
+pub(super) mod promtool;
+mod random;
 
 use std::{
     collections::BTreeMap,
@@ -11,7 +21,7 @@ use std::{
 };
 
 use rollbackd_core::{moment::Moment, reading::Reading};
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::{
     io::{AsyncBufReadExt, BufReader},
     process::{Child, Command},
@@ -19,7 +29,7 @@ use tokio::{
 use url::Url;
 
 use super::{
-    asking::{prometheus_at, said},
+    asking::{asked, prometheus_at, said},
     prometheus::Server,
     quantile::{self, Bucket},
     rates,
@@ -72,13 +82,19 @@ struct Prometheus {
 impl Prometheus {
     async fn start() -> Self {
         let reads = AtomicU32::new(0);
-        let page =
-            Odd::start(move |_| Give::answer(200, &page(reads.fetch_add(1, Ordering::SeqCst))))
-                .await;
+        Self::scraping(move || page(reads.fetch_add(1, Ordering::SeqCst)), &json!([])).await
+    }
+
+    /// One that scrapes this page, with these rules.
+    async fn scraping(page: impl Fn() -> String + Send + Sync + 'static, rules: &Value) -> Self {
+        let page = Odd::start(move |_| Give::answer(200, &page())).await;
         let dir = tempfile::tempdir().unwrap();
         let target = format!("127.0.0.1:{}", page.url.port().unwrap());
+        let rules = json!({ "groups": [{ "name": "all", "interval": "1s", "rules": rules }] });
+        std::fs::write(dir.path().join("rules.json"), rules.to_string()).unwrap();
         let config = format!(
-            "global: {{scrape_interval: 1s, scrape_timeout: 1s}}\nscrape_configs:\n\
+            "global: {{scrape_interval: 1s, scrape_timeout: 1s}}\n\
+             rule_files: [rules.json]\nscrape_configs:\n\
              - job_name: page\n  metrics_path: /\n  static_configs: [{{targets: ['{target}']}}]\n"
         );
         std::fs::write(dir.path().join("prometheus.yml"), config).unwrap();
@@ -120,11 +136,14 @@ impl Prometheus {
         #[expect(clippy::cast_precision_loss, reason = "milliseconds since 1970 fit")]
         let time = format!("{:.3}", at as f64 / 1000.0);
         url.query_pairs_mut().append_pair("query", query).append_pair("time", &time);
-        let request = Request::get(url, Duration::from_secs(10), Body::Whole(8 << 20));
-        let answer: Value =
-            serde_json::from_slice(&self.http.send(request).await.unwrap().body).unwrap();
+        let answer = self.get(url).await;
         assert_eq!(answer["status"], "success", "{query}: {answer}");
         answer["data"]["result"].as_array().unwrap().clone()
+    }
+
+    async fn get(&self, url: Url) -> Value {
+        let request = Request::get(url, Duration::from_secs(10), Body::Whole(8 << 20));
+        serde_json::from_slice(&self.http.send(request).await.unwrap().body).unwrap()
     }
 
     /// One number, by what its label says.
@@ -162,9 +181,7 @@ impl Timestamp<'_> {
     async fn now(&self) -> u64 {
         let mut url = self.0.url.join("api/v1/query").unwrap();
         url.query_pairs_mut().append_pair("query", "time()");
-        let request = Request::get(url, Duration::from_secs(10), Body::Whole(1 << 20));
-        let answer: Value =
-            serde_json::from_slice(&self.0.http.send(request).await.unwrap().body).unwrap();
+        let answer = self.0.get(url).await;
         (float(&answer["data"]["result"][1]) * 1000.0) as u64
     }
 }
@@ -182,19 +199,28 @@ fn moment(millis: u64) -> Moment {
     Moment::from_nanos(millis * 1_000_000)
 }
 
-fn same(ours: f64, theirs: f64) -> bool {
-    (ours.is_nan() && theirs.is_nan()) || (ours - theirs).abs() <= 1e-9 * theirs.abs().max(1.0)
+/// How many cases at random a test compares: `ROLLBACKD_ORACLE_CASES`, or what
+/// every test run does.
+pub(super) fn cases(every_run: u64) -> u64 {
+    std::env::var("ROLLBACKD_ORACLE_CASES").map_or(every_run, |text| text.parse().unwrap())
+}
+
+/// To 1e-9: sums in another order, no more.
+pub(super) fn same(ours: f64, theirs: f64) -> bool {
+    (ours.is_nan() && theirs.is_nan())
+        || ours == theirs
+        || (ours - theirs).abs() <= 1e-9 * theirs.abs().max(1.0)
 }
 
 /// The one corner in which Prometheus 2 and 3 differ (see `rates`): the series
 /// begins inside the range, and its zero lies between.
-fn versions_differ(points: &[(Moment, f64)], at: Moment) -> bool {
+pub(super) fn versions_differ(points: &[(Moment, f64)], at: Moment, window: Duration) -> bool {
     let (Some(first), Some(last)) = (points.first(), points.last()) else { return false };
     let sampled = last.0.since(first.0).as_secs_f64();
     let between = sampled / (points.len() - 1) as f64;
     let resets: f64 = points.windows(2).filter(|p| p[1].1 < p[0].1).map(|p| p[0].1).sum();
     let zero = sampled * first.1 / (last.1 - first.1 + resets);
-    let start = first.0.since(at - WINDOW).as_secs_f64();
+    let start = first.0.since(at - window).as_secs_f64();
     start >= between * 1.1 && zero > between / 2.0 && zero < between * 1.1
 }
 
@@ -211,7 +237,7 @@ async fn increase_is_what_prometheus_says_it_is() {
             for (metric, points) in prometheus.samples("hits", at).await {
                 let name = metric["series"].as_str().unwrap().to_owned();
                 let ours = rates::increase(points.iter().copied(), moment(at), WINDOW);
-                if ours.is_some() && versions_differ(&points, moment(at)) {
+                if ours.is_some() && versions_differ(&points, moment(at), WINDOW) {
                     continue;
                 }
                 match (ours, theirs.get(&name)) {

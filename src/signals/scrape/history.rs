@@ -31,9 +31,14 @@ impl History {
     /// Takes in what the page says at a moment, and forgets what is older than
     /// `keep`.
     pub(super) fn push(&mut self, at: Moment, metric: &Metric, keep: Duration) {
-        if self.name != metric.name {
-            // It is read from another metric now: nothing of it goes together.
-            *self = Self { name: metric.name.clone(), ..Self::default() };
+        // Without series nobody knows yet by which label they will be read: that
+        // is a reading at which none was there, as after a start of the app.
+        if self.name != metric.name && !metric.series.is_empty() {
+            if !self.series.is_empty() {
+                // It is read from another metric now: nothing of it goes together.
+                *self = Self::default();
+            }
+            self.name.clone_from(&metric.name);
         }
         self.times.push_back(at);
         let now = self.times.len();
@@ -130,6 +135,24 @@ mod tests {
         history.push(at(2), &metric(&[(1, 120.0), (1, 777.0)]), keep);
         let grown: Vec<_> = history.grown(at(2), SECOND * 2).collect();
         assert_eq!(grown, [(Tag::Good, 20.0)]);
+    }
+
+    #[test]
+    fn a_page_without_series_yet_takes_nothing_of_the_past_away() {
+        let mut history = History::default();
+        let named = |series: &[(u64, f64)]| Metric {
+            name: "requests (by status)".into(),
+            ..metric(series)
+        };
+        let keep = SECOND * 10;
+        history.push(at(0), &metric(&[]), keep);
+        history.push(at(1), &named(&[(1, 100.0)]), keep);
+        history.push(at(2), &named(&[(1, 110.0)]), keep);
+        history.push(at(3), &metric(&[]), keep);
+        history.push(at(4), &named(&[(1, 4.0)]), keep);
+        let grown: Vec<_> = history.grown(at(4), SECOND * 3).collect();
+        assert_eq!(grown, [(Tag::Good, 14.0)]);
+        assert_eq!(history.readings(at(4), keep), 5);
     }
 
     #[test]

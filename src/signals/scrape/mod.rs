@@ -344,4 +344,6 @@ pub(super) fn once(round: &Round, signal: &Signal) -> (Reading, String) {
 }
 
 #[cfg(test)]
+mod oracle;
+#[cfg(test)]
 mod tests;
