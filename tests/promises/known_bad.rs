@@ -16,7 +16,7 @@ fn a_bad_image_deployed_again_within_minutes_is_put_back_before_it_hurts() {
     project.deploy("v1");
     let _traffic = Traffic::start(project.port).unwrap();
     let mail = MailSink::start().unwrap();
-    let config = Config::new(&project).errors(&project).mail(&mail);
+    let config = Config::new(&project).errors(&project).health(&project).mail(&mail);
     let daemon = Daemon::start(&project, &config);
     daemon.wait_armed();
     project.deploy("v2");
@@ -45,7 +45,7 @@ async fn what_a_puller_brings_back_is_put_back_at_once() {
     assert!(project.compose(&["pull", "-q"]).status.success());
     project.up();
     let _traffic = Traffic::start(project.port).unwrap();
-    let daemon = Daemon::start(&project, &Config::new(&project).errors(&project));
+    let daemon = Daemon::start(&project, &Config::new(&project).errors(&project).health(&project));
     daemon.wait_armed();
     registry.publish(&project.repository, "v2");
     let docker = Docker::connect("unix:///var/run/docker.sock").unwrap();

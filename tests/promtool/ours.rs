@@ -5,7 +5,7 @@ use std::time::Duration;
 use rollbackd_core::{
     moment::Moment,
     reading::{Missing, Reading},
-    settings::{Action, Hold, OnBlind, TriggerSettings},
+    settings::{Action, Blame, Clear, Hold, OnBlind, TriggerSettings},
     signal::Signal,
     view::TriggerState,
     watch::Watch,
