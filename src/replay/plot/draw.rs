@@ -18,6 +18,8 @@ const CURVE: f64 = 92.0;
 /// The height of a strip, and the room between two.
 const STRIP: f64 = 17.0;
 const GAP: f64 = 4.0;
+/// The room between a curve and its first strip.
+const BELOW: f64 = 9.0;
 /// The room between two panels.
 const BETWEEN: f64 = 10.0;
 
@@ -151,7 +153,7 @@ impl Drawing {
         }
         if let Some(curve) = &panel.curve {
             self.curve(curve, y);
-            y += CURVE + GAP;
+            y += CURVE + BELOW;
         }
         for strip in &panel.strips {
             self.strip(strip, y);
@@ -245,13 +247,18 @@ impl Drawing {
     fn measure(&mut self, span: &Span, from: f64, to: f64, top: f64) {
         let y = N(top + STRIP / 2.0);
         let (x, end) = (N(from), N(to - 1.0));
-        self.path("", &format!("M{x} {y}H{end}M{x} {y}l5-3m-5 3l5 3M{end} {y}l-5-3m5 3l-5 3"));
         let (half, wide) = (f64::midpoint(from, to), width(&span.word));
-        if wide + 24.0 <= to - from {
-            self.text((half, top + 12.5), "h", "middle", &span.word);
-        } else {
-            self.text((to + 6.0, top + 12.5), "h", "start", &span.word);
-        }
+        let inside = wide + 34.0 <= to - from;
+        let line = match inside {
+            true => {
+                let (stop, go) = (N(half - wide / 2.0 - 5.0), N(half + wide / 2.0 + 5.0));
+                format!("M{x} {y}H{stop}M{go} {y}H{end}")
+            }
+            false => format!("M{x} {y}H{end}"),
+        };
+        self.path("", &format!("{line}M{x} {y}l5-3m-5 3l5 3M{end} {y}l-5-3m5 3l-5 3"));
+        let (at, anchor) = if inside { (half, "middle") } else { (to + 6.0, "start") };
+        self.text((at, top + 12.5), "h", anchor, &span.word);
     }
 
     fn axis(&mut self, bottom: f64) {
@@ -264,7 +271,7 @@ impl Drawing {
 
 fn height_of(panel: &Panel) -> f64 {
     let label = if panel.label.is_empty() { 0.0 } else { ROW };
-    let curve = if panel.curve.is_some() { CURVE + GAP } else { 0.0 };
+    let curve = if panel.curve.is_some() { CURVE + BELOW } else { 0.0 };
     #[expect(clippy::cast_precision_loss, reason = "there are few strips")]
     let strips = panel.strips.len() as f64 * (STRIP + GAP);
     label + curve + strips

@@ -1,0 +1,111 @@
+//! `docs/triggers.md` and the program cannot disagree: each plot of the document
+//! is made here by driving the core, and each time that stands beside a plot is
+//! what the core did. `ROLLBACKD_WRITE_PLOTS=1 cargo test --features testing
+//! --test triggers_doc` makes the plots anew.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "tests fail by panicking")]
+#![allow(missing_docs, unreachable_pub, reason = "a test is read by nobody else")]
+
+mod scene;
+mod times;
+#[path = "../../core/tests/world/mod.rs"]
+mod world;
+
+use std::{collections::BTreeSet, fs, path::PathBuf};
+
+use scene::Told;
+
+const AGAIN: &str = "ROLLBACKD_WRITE_PLOTS=1 cargo test --features testing --test triggers_doc";
+/// The most that a plot may take: a page shows many.
+const MOST: usize = 6 << 10;
+
+type Scenario = (&'static str, fn() -> Told);
+
+const SCENARIOS: &[Scenario] = &[
+    ("for", times::held_for),
+    ("share", times::share),
+    ("gaps", times::gaps),
+    ("gaps-long", times::long_gap),
+    ("blind", times::blind),
+    ("blind-breach", times::blind_breach),
+    ("grace", times::grace),
+    ("grace-dependency", times::grace_of_a_dependency),
+    ("restart", times::restart),
+    ("suspended", times::suspended),
+    ("clock-set-back", times::clock_set_back),
+    ("two-levels", times::two_levels),
+];
+
+fn docs() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("docs")
+}
+
+fn document() -> String {
+    fs::read_to_string(docs().join("triggers.md")).unwrap()
+}
+
+/// The plots that the document shows: name, words for those who cannot see it,
+/// and the text of the section it stands in.
+fn shown(document: &str) -> Vec<(String, String, String)> {
+    let sections = document.split("\n## ");
+    let images = sections.flat_map(|section| {
+        section.split("![").skip(1).filter_map(move |image| {
+            let (words, rest) = image.split_once("](plots/")?;
+            let (name, _) = rest.split_once(".svg)")?;
+            let flat = section.split_whitespace().collect::<Vec<_>>().join(" ");
+            Some((name.to_owned(), words.to_owned(), flat))
+        })
+    });
+    images.collect()
+}
+
+#[test]
+fn each_plot_is_what_the_program_makes_now() {
+    let write = std::env::var_os("ROLLBACKD_WRITE_PLOTS").is_some();
+    let mut stale = Vec::new();
+    for (name, scenario) in SCENARIOS {
+        let svg = scenario().plot.svg();
+        assert!(svg.len() <= MOST, "{name}.svg has {} bytes", svg.len());
+        let path = docs().join("plots").join(format!("{name}.svg"));
+        if write {
+            fs::write(&path, &svg).unwrap();
+        } else if fs::read_to_string(&path).unwrap_or_default() != svg {
+            stale.push(*name);
+        }
+    }
+    assert!(stale.is_empty(), "the program draws {stale:?} otherwise now: look at why, then {AGAIN}");
+}
+
+#[test]
+fn every_plot_is_shown_once_and_every_shown_plot_is_made() {
+    let made: BTreeSet<String> = SCENARIOS.iter().map(|(name, _)| (*name).to_owned()).collect();
+    assert_eq!(made.len(), SCENARIOS.len(), "two scenarios of one name");
+    let images = shown(&document());
+    let in_document: BTreeSet<String> = images.iter().map(|(name, ..)| name.clone()).collect();
+    assert_eq!(in_document, made);
+    assert_eq!(images.len(), in_document.len(), "a plot is shown twice");
+    let files = fs::read_dir(docs().join("plots")).unwrap();
+    let files: BTreeSet<String> =
+        files.map(|file| file.unwrap().path().file_stem().unwrap().to_str().unwrap().to_owned()).collect();
+    assert_eq!(files, made, "docs/plots holds what no scenario makes, or lacks what one makes");
+}
+
+#[test]
+fn what_the_document_says_of_a_plot_is_what_the_program_did() {
+    let images = shown(&document());
+    let mut wrong = Vec::new();
+    for (name, scenario) in SCENARIOS {
+        let Some((_, words, section)) = images.iter().find(|(shown, ..)| shown == name) else {
+            wrong.push(format!("{name}: is not shown"));
+            continue;
+        };
+        let told = scenario();
+        let title = told.plot.title.replace('`', "").replace("\\\"", "\"");
+        if words.replace('`', "") != title {
+            wrong.push(format!("{name}: the words for those who cannot see it should be\n  {title}"));
+        }
+        for says in told.says.iter().filter(|says| !section.contains(says.as_str())) {
+            wrong.push(format!("{name}: its section does not say \"{says}\""));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
