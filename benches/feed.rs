@@ -13,8 +13,8 @@ use rollbackd_core::{
     reading::{Reading, Sample},
     reducer::{Core, Turn},
     settings::{
-        Action, AfterBake, Condition, Hold, Mode, NotRecovered, OnBlind, Order, ProjectSettings,
-        Scope, Settings, TriggerSettings,
+        Action, AfterBake, Blame, Clear, Condition, Hold, Mode, NotRecovered, OnBlind, Order,
+        ProjectSettings, Scope, Settings, TriggerSettings,
     },
     signal::Signal,
     words::{ProjectName, ServiceName, TriggerId, TriggerIx},
@@ -32,6 +32,8 @@ fn trigger(n: u32, hold: Hold) -> TriggerSettings {
         measures: String::new(),
         condition: Condition::Above(0.05),
         hold,
+        for_known_bad: Duration::from_secs(20),
+        clear: Clear::default(),
         every: EVERY,
         max_gap: EVERY * 3,
         grace: Duration::ZERO,
@@ -39,6 +41,8 @@ fn trigger(n: u32, hold: Hold) -> TriggerSettings {
         looks_back: Duration::ZERO,
         on_blind: OnBlind::Ignore,
         blames: Vec::new(),
+        blame: Blame::Careful,
+        group: None,
         action: Action::Alert,
     }
 }
@@ -62,6 +66,7 @@ fn core(triggers: u32, hold: Hold) -> Core {
         not_recovered: NotRecovered::Stay,
         max_depth: 1,
         start_timeout: Duration::from_secs(60),
+        groups: Vec::new(),
         triggers: (0..triggers).map(|n| trigger(n, hold)).collect(),
     };
     let mut core = Core::new();

@@ -34,8 +34,8 @@ use rollbackd_core::{
     reading::{Missing, Reading, Sample},
     reducer::{Core, Turn},
     settings::{
-        Action, AfterBake, Condition, Hold, Mode, NotRecovered, OnBlind, Order, ProjectSettings,
-        Scope, Settings, TriggerSettings,
+        Action, AfterBake, Blame, Clear, Condition, Hold, Mode, NotRecovered, OnBlind, Order,
+        ProjectSettings, Scope, Settings, TriggerSettings,
     },
     signal::Signal,
     words::{ImageId, ProjectName, ServiceName, TriggerId},
@@ -55,6 +55,8 @@ fn settings() -> Settings {
         measures: String::new(),
         condition: Condition::Above(0.05),
         hold: Hold::For(SECOND * 5),
+        for_known_bad: Duration::from_secs(20),
+        clear: Clear::default(),
         every: SECOND,
         max_gap: SECOND * 3,
         grace: SECOND,
@@ -62,6 +64,8 @@ fn settings() -> Settings {
         looks_back: Duration::ZERO,
         on_blind: OnBlind::Ignore,
         blames: Vec::new(),
+        blame: Blame::Careful,
+        group: None,
         action: Action::Rollback,
     };
     let project = ProjectSettings {
@@ -82,6 +86,7 @@ fn settings() -> Settings {
         not_recovered: NotRecovered::Stay,
         max_depth: 1,
         start_timeout: SECOND * 60,
+        groups: Vec::new(),
         triggers: vec![trigger],
     };
     Settings { projects: vec![project] }

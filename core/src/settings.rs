@@ -9,11 +9,11 @@ use serde::{Deserialize, Serialize};
 use crate::{
     ratio::Ratio,
     signal::Signal,
-    words::{ProjectName, ServiceName, TriggerId},
+    words::{GroupName, ProjectName, ServiceName, TriggerId},
 };
 
 /// Everything the core decides by.
-#[derive(Clone, Debug, PartialEq, Default)]
+#[derive(Clone, Debug, PartialEq, Default, Serialize, Deserialize)]
 pub struct Settings {
     /// The projects to watch.
     pub projects: Vec<ProjectSettings>,
@@ -30,7 +30,7 @@ pub enum Mode {
 }
 
 /// One project's rules.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ProjectSettings {
     /// The Compose project's name.
     pub name: ProjectName,
@@ -66,8 +66,20 @@ pub struct ProjectSettings {
     pub max_depth: u32,
     /// How long a container has to be running, and healthy where it has a check.
     pub start_timeout: Duration,
+    /// Groups of triggers, and how many of each must be breached at once before
+    /// a rollback begins.
+    pub groups: Vec<Group>,
     /// What is watched.
     pub triggers: Vec<TriggerSettings>,
+}
+
+/// Triggers that act together.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Group {
+    /// What its triggers name it by.
+    pub name: GroupName,
+    /// How many of them must be breached at once.
+    pub needs: u32,
 }
 
 /// What a breach does after the bake.
@@ -113,7 +125,7 @@ pub enum NotRecovered {
 }
 
 /// One trigger: a condition on a signal that must hold for a time.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TriggerSettings {
     /// What makes it the same trigger across reloads.
     pub id: TriggerId,
@@ -132,6 +144,11 @@ pub struct TriggerSettings {
     pub condition: Condition,
     /// For how long it must.
     pub hold: Hold,
+    /// The same, while its service runs an image that was rolled back from
+    /// before.
+    pub for_known_bad: Duration,
+    /// When a breach is over.
+    pub clear: Clear,
     /// How often the source is asked.
     pub every: Duration,
     /// The longest gap that counts as time. Zero is Prometheus's own rule: only
@@ -149,6 +166,10 @@ pub struct TriggerSettings {
     pub on_blind: OnBlind,
     /// Services besides its own whose deployment is blamed too.
     pub blames: Vec<ServiceName>,
+    /// Whether a deployment is blamed though something else is wrong as well.
+    pub blame: Blame,
+    /// The group without which it does not act.
+    pub group: Option<GroupName>,
     /// What a breach does.
     pub action: Action,
 }
@@ -193,6 +214,41 @@ impl Condition {
             Self::Below(threshold) => threshold - value,
         }
     }
+
+    /// Is this value beyond the line where a breach clears?
+    #[must_use]
+    pub fn cleared_by(self, value: f64, line: Option<f64>) -> bool {
+        match (self, line) {
+            (_, None) => !self.breached_by(value),
+            (Self::Above(_) | Self::AtLeast(_), Some(line)) => value < line,
+            (Self::Below(_), Some(line)) => value > line,
+        }
+    }
+}
+
+/// When a breach is over: hysteresis, so that a signal at its threshold does
+/// not breach and clear by turns. What is only pending is cleared by any sample
+/// that does not breach, as in Prometheus.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Clear {
+    /// A sample counts towards clearing when it is beyond this line
+    /// (`clear_below`, `clear_above`); `None`: when it does not breach.
+    #[serde(default, with = "crate::number::option")]
+    pub line: Option<f64>,
+    /// For how long, without a sample that does not count (`clear_for`).
+    pub lasts: Duration,
+}
+
+/// Whether a deployment is blamed though something else is wrong as well.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Blame {
+    /// Not while what the service depends on is itself unwell, nor while
+    /// services breach that were not deployed.
+    #[default]
+    Careful,
+    /// All the same.
+    Always,
 }
 
 /// For how long a condition must hold.
@@ -216,6 +272,15 @@ impl Hold {
     pub const fn span(self) -> Duration {
         match self {
             Self::For(span) | Self::Share { within: span, .. } => span,
+        }
+    }
+
+    /// The same rule over another time.
+    #[must_use]
+    pub const fn over(self, span: Duration) -> Self {
+        match self {
+            Self::For(_) => Self::For(span),
+            Self::Share { share, .. } => Self::Share { share, within: span },
         }
     }
 }

@@ -64,6 +64,10 @@ name! {
     TriggerId
 }
 name! {
+    /// A group of triggers' name within its project.
+    GroupName
+}
+name! {
     /// The engine's identity of one container: 64 hexadecimal digits. A
     /// recorded container is found in the store by it, also long after the
     /// container itself is gone.

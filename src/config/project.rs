@@ -166,6 +166,7 @@ fn settings(
         not_recovered: not_recovered?,
         max_depth: max_depth?,
         start_timeout: start_timeout?,
+        groups: Vec::new(),
         triggers: Vec::new(),
     })
 }

@@ -4,7 +4,7 @@
 use std::{fmt::Write as _, ops::Range, time::Duration};
 
 use rollbackd_core::{
-    settings::{Action, Condition, Hold, TriggerSettings},
+    settings::{Action, Blame, Clear, Condition, Hold, TriggerSettings},
     signal::Signal,
     words::{ServiceName, TriggerId},
 };
@@ -137,11 +137,15 @@ impl Parts<'_> {
             source: self.from.name,
             condition: self.condition,
             hold: timing.hold,
+            for_known_bad: timing.hold.span() / 3,
+            clear: Clear::default(),
             every: timing.every,
             max_gap: timing.max_gap,
             recover_within: self.rules.recover_within?,
             on_blind: self.rules.on_blind?,
             blames: self.rules.blames?,
+            blame: Blame::Careful,
+            group: None,
             action: self.action,
         })
     }

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use rollbackd_core::{
     reading::{Missing, Reading, Sample},
-    settings::{Action, Condition, Hold, OnBlind, TriggerSettings},
+    settings::{Action, Blame, Clear, Condition, Hold, OnBlind, TriggerSettings},
     signal::Signal,
     words::{TriggerId, TriggerIx},
 };
@@ -29,6 +29,8 @@ pub(super) fn asked(trigger: u32, signal: &str, ask: Ask, every: Duration) -> As
         measures: String::new(),
         condition: Condition::Above(0.0),
         hold: Hold::For(Duration::from_secs(60)),
+        for_known_bad: Duration::from_secs(20),
+        clear: Clear::default(),
         every,
         max_gap: every * 3,
         grace: Duration::ZERO,
@@ -36,6 +38,8 @@ pub(super) fn asked(trigger: u32, signal: &str, ask: Ask, every: Duration) -> As
         looks_back: Duration::ZERO,
         on_blind: OnBlind::Ignore,
         blames: Vec::new(),
+        blame: Blame::Careful,
+        group: None,
         action: Action::Alert,
     };
     Asked {

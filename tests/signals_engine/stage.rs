@@ -19,7 +19,7 @@ use rollbackd::{
 };
 use rollbackd_core::{
     reading::{Reading, Sample},
-    settings::{Action, Condition, Hold, OnBlind, TriggerSettings},
+    settings::{Action, Blame, Clear, Condition, Hold, OnBlind, TriggerSettings},
     signal::Signal,
     words::{ProjectName, TriggerId, TriggerIx},
 };
@@ -195,6 +195,8 @@ pub(crate) fn asked(project: &str, trigger: u32, signal: &str, ask: Ask, every: 
         measures: String::new(),
         condition: Condition::Above(0.0),
         hold: Hold::For(Duration::from_secs(60)),
+        for_known_bad: Duration::from_secs(20),
+        clear: Clear::default(),
         every,
         max_gap: every * 3,
         grace: Duration::ZERO,
@@ -202,6 +204,8 @@ pub(crate) fn asked(project: &str, trigger: u32, signal: &str, ask: Ask, every: 
         looks_back: Duration::ZERO,
         on_blind: OnBlind::Ignore,
         blames: Vec::new(),
+        blame: Blame::Careful,
+        group: None,
         action: Action::Alert,
     };
     Asked {

@@ -16,8 +16,8 @@ use rollbackd_core::{
     reducer::{Core, Turn},
     revision::{ContainerSeen, ContainerState, Health, Observation, ServiceRecord, ServiceSeen},
     settings::{
-        Action, AfterBake, Condition, Hold, Mode, NotRecovered, OnBlind, Order, ProjectSettings,
-        Scope, Settings, TriggerSettings,
+        Action, AfterBake, Blame, Clear, Condition, Hold, Mode, NotRecovered, OnBlind, Order,
+        ProjectSettings, Scope, Settings, TriggerSettings,
     },
     signal::Signal,
     status::Checkpoint,
@@ -47,6 +47,8 @@ pub fn errors() -> TriggerSettings {
         measures: "q".into(),
         condition: Condition::Above(0.05),
         hold: Hold::For(secs(60)),
+        for_known_bad: secs(20),
+        clear: Clear::default(),
         every: secs(15),
         max_gap: secs(45),
         grace: secs(60),
@@ -54,6 +56,8 @@ pub fn errors() -> TriggerSettings {
         looks_back: secs(0),
         on_blind: OnBlind::Ignore,
         blames: Vec::new(),
+        blame: Blame::Careful,
+        group: None,
         action: Action::Rollback,
     }
 }
@@ -77,6 +81,7 @@ pub fn shop(triggers: Vec<TriggerSettings>) -> ProjectSettings {
         not_recovered: NotRecovered::Stay,
         max_depth: 1,
         start_timeout: secs(60),
+        groups: Vec::new(),
         triggers,
     }
 }
