@@ -5,6 +5,7 @@
 mod draw;
 mod labels;
 mod scale;
+mod trace;
 
 use rollbackd_core::{
     moment::Moment,

@@ -5,6 +5,8 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests fail by panicking")]
 #![allow(missing_docs, unreachable_pub, reason = "a test is read by nobody else")]
 
+mod blame;
+mod outcome;
 mod scene;
 mod times;
 #[path = "../../core/tests/world/mod.rs"]
@@ -33,6 +35,17 @@ const SCENARIOS: &[Scenario] = &[
     ("suspended", times::suspended),
     ("clock-set-back", times::clock_set_back),
     ("two-levels", times::two_levels),
+    ("blame", blame::blamed),
+    ("blame-nobody", blame::nobody),
+    ("blame-older", blame::older),
+    ("blame-worse", blame::worse),
+    ("blame-pending", blame::pending),
+    ("blame-chain", blame::chain),
+    ("blame-blames", blame::blames),
+    ("verification", outcome::verification),
+    ("acquittal", outcome::acquittal),
+    ("standing", outcome::standing),
+    ("standing-unproven", outcome::standing_unproven),
 ];
 
 fn docs() -> PathBuf {

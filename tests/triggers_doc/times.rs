@@ -5,7 +5,7 @@ use rollbackd::replay::plot::{Panel, Span, Strip, Tone};
 use rollbackd_core::{
     ratio::Ratio,
     reading::Reading,
-    settings::{Action, Condition, Hold, OnBlind, TriggerSettings},
+    settings::{Condition, Hold, Mode, OnBlind, TriggerSettings},
     view::TriggerState::{Blind, Breached, Grace, Ok, Pending},
     words::TriggerId,
 };
@@ -194,8 +194,9 @@ pub fn blind_breach() -> Told {
 }
 
 pub fn grace() -> Told {
-    let tells = TriggerSettings { action: Action::Alert, ..errors() };
-    let mut scene = Scene::new(shop(vec![tells]), 60, |world, _, t| match world.version("web") {
+    let mut observed = shop(vec![errors()]);
+    observed.mode = Mode::Observe;
+    let mut scene = Scene::new(observed, 60, |world, _, t| match world.version("web") {
         1 => good(t),
         _ => bad(t),
     });
@@ -253,7 +254,7 @@ pub fn restart() -> Told {
     });
     scene.until(62);
     scene.restart(20);
-    let kept = scene.pending("errors", 62);
+    let kept = scene.since("errors", Pending, 62);
     scene.until(122);
     scene.restart(56);
     scene.until(390);

@@ -6,9 +6,10 @@ use std::fmt::Write as _;
 use rollbackd_core::reading::{Missing, Reading};
 
 use super::{
-    Curve, Dot, Panel, Plot, Span, Strip, Tone,
+    Curve, Panel, Plot, Span, Strip, Tone,
     labels::{self, Placed, ROW, width},
     scale::{N, Time, Values},
+    trace::Trace,
 };
 
 const WIDE: f64 = 760.0;
@@ -23,13 +24,17 @@ const BELOW: f64 = 9.0;
 /// The room between two panels.
 const BETWEEN: f64 = 10.0;
 
+/// No answer, and an empty one.
+const CROSS: &str = "m-3-3l6 6m0-6l-6 6m3-3";
+const RING: &str = "m-3 0a3 3 0 1 0 6 0a3 3 0 1 0-6 0m3 0";
+
 /// The colours and strokes. `prefers-color-scheme` is that of the reader.
 const STYLE: &str = "text{font:11px -apple-system,'Segoe UI','Noto Sans',Helvetica,Arial,sans-serif;fill:#24292f}\
 .p{fill:#fff;stroke:#d0d7de}.h{paint-order:stroke;stroke:#fff;stroke-width:4px;stroke-linejoin:round}\
 .m{fill:#59636e}path,line{fill:none;stroke:#59636e}.g{stroke:#e6eaee}.c{stroke:#8c959f;stroke-width:1.3}\
 .d{stroke-width:4.6;stroke-linecap:round}.d.ok{stroke:#0072b2}.d.bad{stroke:#d14a00}.d.in{stroke:#fff;stroke-width:2}\
 .l{stroke-dasharray:5 4}.k{stroke-dasharray:2 3}.bad{stroke:#d14a00}text.bad{stroke:none;fill:#bc4300}\
-.good{stroke:#00805d}text.good{stroke:none;fill:#00714f}.s{fill:#1b1f24}.s.w{fill:#fff}";
+.good{stroke:#00805d}text.good{stroke:none;fill:#00714f}.e{text-anchor:end}.t,.s{text-anchor:middle}.s{fill:#1b1f24}.s.w{fill:#fff}";
 const DARK: &str = "text{fill:#e6edf3}.p{fill:#0d1117;stroke:#30363d}.h{stroke:#0d1117}.m{fill:#9198a1}\
 path,line{stroke:#9198a1}.g{stroke:#21262d}.c{stroke:#6e7681}.d.ok{stroke:#58b0e8}.d.bad,.bad{stroke:#ff7b39}\
 .d.in{stroke:#0d1117}text.bad{fill:#ff8f57}.good{stroke:#2fb98e}text.good{fill:#3fcf9f}.s{fill:#1b1f24}.s.w{fill:#fff}";
@@ -106,19 +111,16 @@ impl Drawing {
         );
     }
 
-    fn text(&mut self, (x, y): (f64, f64), class: &str, anchor: &str, text: &str) {
-        let anchor = match anchor {
-            "start" => String::new(),
-            other => format!(" text-anchor=\"{other}\""),
-        };
-        let class = if class.is_empty() { String::new() } else { format!(" class=\"{class}\"") };
+    fn text(&mut self, (x, y): (f64, f64), class: &str, text: &str) {
+        let class = attribute(class);
         let (x, y, text) = (N(x), N(y), escaped(text));
-        let _ = writeln!(self.out, "<text{class} x=\"{x}\" y=\"{y}\"{anchor}>{text}</text>");
+        let _ = writeln!(self.out, "<text{class} x=\"{x}\" y=\"{y}\">{text}</text>");
     }
 
     fn path(&mut self, class: &str, d: &str) {
         if !d.is_empty() {
-            let _ = writeln!(self.out, "<path class=\"{class}\" d=\"{d}\"/>");
+            let class = attribute(class);
+            let _ = writeln!(self.out, "<path{class} d=\"{d}\"/>");
         }
     }
 
@@ -134,7 +136,7 @@ impl Drawing {
     fn mark_labels(&mut self, plot: &Plot) {
         for (mark, placed) in plot.marks.iter().zip(self.labels.clone()) {
             let place = (placed.text, self.row(placed.row));
-            self.text(place, tint(mark.tone), "start", &mark.label);
+            self.text(place, tint(mark.tone), &mark.label);
         }
     }
 
@@ -148,7 +150,7 @@ impl Drawing {
     fn panel(&mut self, panel: &Panel, top: f64) {
         let mut y = top;
         if !panel.label.is_empty() {
-            self.text((self.left, y + ROW - 4.0), "m h", "start", &panel.label);
+            self.text((self.left, y + ROW - 4.0), "m h", &panel.label);
             y += ROW;
         }
         if let Some(curve) = &panel.curve {
@@ -168,7 +170,7 @@ impl Drawing {
         let ticks = values.ticks();
         self.path("g", &ticks.iter().map(|(y, _)| across(*y)).collect::<String>());
         for (y, label) in &ticks {
-            self.text((left - 6.0, y + 4.0), "m", "end", label);
+            self.text((left - 6.0, y + 4.0), "m e", label);
         }
         for line in &curve.lines {
             self.path(&join("l", tint(line.tone)), &across(values.y(line.value)));
@@ -176,49 +178,43 @@ impl Drawing {
         let wanted: Vec<f64> = curve.lines.iter().map(|l| values.y(l.value) + 4.0).collect();
         let places = labels::apart(&wanted, top + 8.0, top + CURVE);
         for (line, y) in curve.lines.iter().zip(places) {
-            self.text((right + 8.0, y), tint(line.tone), "start", &line.label);
+            self.text((right + 8.0, y), tint(line.tone), &line.label);
         }
         self.samples(curve, &values, top + CURVE);
     }
 
     fn samples(&mut self, curve: &Curve, values: &Values, foot: f64) {
-        let shown: Vec<&Dot> = curve.samples.iter().filter(|dot| self.time.shows(dot.at)).collect();
-        let (mut line, mut good, mut bad, mut hollow) =
-            (String::new(), String::new(), String::new(), String::new());
-        let (mut failed, mut empty) = (String::new(), String::new());
+        let mut traces: [Trace; 6] = Default::default();
+        let [line, good, bad, hollow, failed, empty] = &mut traces;
         let mut broken = true;
-        for dot in shown {
-            let x = N(self.time.x(dot.at));
-            let Reading::Value(value) = dot.reading else {
-                broken = true;
-                let y = N(foot - 6.0);
-                let _ = match dot.reading {
-                    Reading::Missing(Missing::Failed(_)) => {
-                        write!(failed, "M{x} {y}m-3-3l6 6m0-6l-6 6")
+        for dot in curve.samples.iter().filter(|dot| self.time.shows(dot.at)) {
+            let x = self.time.x(dot.at);
+            let value = match &dot.reading {
+                Reading::Value(value) => *value,
+                Reading::Missing(missing) => {
+                    broken = true;
+                    match missing {
+                        Missing::Failed(_) => failed.shape(x, foot - 6.0, CROSS),
+                        Missing::Empty(_) => empty.shape(x, foot - 6.0, RING),
                     }
-                    _ => write!(empty, "M{x} {y}m-3 0a3 3 0 1 0 6 0a3 3 0 1 0-6 0"),
-                };
-                continue;
+                    continue;
+                }
             };
-            let y = N(values.y(value));
-            let _ = write!(line, "{}{x} {y}", if broken || !dot.joined { 'M' } else { 'L' });
+            let y = values.y(value);
+            if broken || !dot.joined { line.to(x, y) } else { line.line(x, y) }
             broken = false;
-            let dots = if curve.condition.breached_by(value) { &mut bad } else { &mut good };
-            let _ = write!(dots, "M{x} {y}h0");
+            if curve.condition.breached_by(value) { bad.dot(x, y) } else { good.dot(x, y) }
             if !dot.counts {
-                let _ = write!(hollow, "M{x} {y}h0");
+                hollow.dot(x, y);
             }
         }
-        self.path("c", &line);
-        self.path("d ok", &good);
-        self.path("d bad", &bad);
-        self.path("d in", &hollow);
-        self.path("", &failed);
-        self.path("", &empty);
+        for (trace, class) in traces.into_iter().zip(["c", "d ok", "d bad", "d in", "", ""]) {
+            self.path(class, &trace.into_d());
+        }
     }
 
     fn strip(&mut self, strip: &Strip, top: f64) {
-        self.text((self.left - 6.0, top + 12.5), "m", "end", &strip.label);
+        self.text((self.left - 6.0, top + 12.5), "m e", &strip.label);
         for span in &strip.spans {
             let (from, to) = (self.time.x(span.from), self.time.x(span.to));
             if span.tone == Tone::Measure {
@@ -239,7 +235,7 @@ impl Drawing {
         );
         if width(&span.word) + 4.0 <= wide {
             let class = if span.tone == Tone::Breached { "s w" } else { "s" };
-            self.text(((from + to - 1.0) / 2.0, top + 12.5), class, "middle", &span.word);
+            self.text(((from + to - 1.0) / 2.0, top + 12.5), class, &span.word);
         }
     }
 
@@ -257,14 +253,19 @@ impl Drawing {
             false => format!("M{x} {y}H{end}"),
         };
         self.path("", &format!("{line}M{x} {y}l5-3m-5 3l5 3M{end} {y}l-5-3m5 3l-5 3"));
-        let (at, anchor) = if inside { (half, "middle") } else { (to + 6.0, "start") };
-        self.text((at, top + 12.5), "h", anchor, &span.word);
+        let (at, class) = if inside { (half, "h t") } else { (to + 6.0, "h") };
+        self.text((at, top + 12.5), class, &span.word);
     }
 
     fn axis(&mut self, bottom: f64) {
-        for (x, label) in self.time.ticks() {
-            self.path("", &format!("M{} {}v4", N(x), N(bottom - GAP + 1.0)));
-            self.text((x, bottom + ROW - 2.0), "m", "middle", &label);
+        let ticks = self.time.ticks();
+        let mut trace = Trace::default();
+        for (x, _) in &ticks {
+            trace.shape(*x, bottom - GAP + 1.0, "v4m0-4");
+        }
+        self.path("", &trace.into_d());
+        for (x, label) in ticks {
+            self.text((x, bottom + ROW - 2.0), "m t", &label);
         }
     }
 }
@@ -301,6 +302,10 @@ fn fill(tone: Tone) -> &'static str {
 
 fn join(class: &str, more: &str) -> String {
     if more.is_empty() { class.to_owned() } else { format!("{class} {more}") }
+}
+
+fn attribute(class: &str) -> String {
+    if class.is_empty() { String::new() } else { format!(" class=\"{class}\"") }
 }
 
 fn escaped(text: &str) -> String {

@@ -15,7 +15,8 @@ const STEPS: [u64; 18] = [
 /// Least room between two numbers of the time axis.
 const APART: f64 = 52.0;
 
-/// A number as it stands in the SVG: to a tenth, without noise.
+/// A number as it stands in the SVG: to a tenth, without noise, as short as it
+/// can be.
 #[derive(Clone, Copy)]
 pub(super) struct N(pub(super) f64);
 
@@ -27,7 +28,9 @@ impl fmt::Display for N {
         if tenths % 10.0 == 0.0 {
             write!(f, "{:.0}", tenths / 10.0)
         } else {
-            write!(f, "{:.1}", tenths / 10.0)
+            let written = format!("{:.1}", tenths / 10.0);
+            let short = written.strip_prefix('0').map(str::to_owned);
+            f.write_str(&short.unwrap_or_else(|| written.replacen("-0.", "-.", 1)))
         }
     }
 }
