@@ -149,6 +149,8 @@ fn shop(armed: bool) -> ProjectView {
         value: Some(0.012),
         at: Some(NOW),
         condition: Condition::Above(0.05),
+        hold: rollbackd_core::settings::Hold::For(Duration::from_secs(60)),
+        known_bad: false,
         pending_since: None,
         reason: None,
         recent: vec![Some(0.01), Some(0.012)],

@@ -10,6 +10,7 @@ use alloc::{
 use core::time::Duration;
 
 use crate::{
+    decide::words,
     fact::Fact,
     moment::Moment,
     project::{Bake, Project},
@@ -21,6 +22,9 @@ use crate::{
 
 /// A longer silence than this is not observed time: the machine was suspended.
 const UNOBSERVED: Duration = Duration::from_secs(120);
+/// Beyond its longest `for`, a revision must be seen so long without a fault to
+/// be returned to though its bake is not over.
+const CLEAN: Duration = Duration::from_secs(5 * 60);
 /// How often a bake that is over looks again whether what it waits for is.
 const AGAIN: Duration = Duration::from_secs(5);
 /// The share of a bake that each trigger's samples must cover.
@@ -72,14 +76,18 @@ impl Core {
                 // time may be older than the deployment that uses it.
                 let at = began.max(project.known_until());
                 let services = differing.into_iter().collect();
-                turn.facts.push(Fact::DeploymentBegan { project: name, at, services });
+                turn.facts.extend(self.clean(now, &name));
+                let project = name.clone();
+                turn.facts.push(Fact::DeploymentBegan { project, at, services });
             }
             Some(deploying) if !differing.is_subset(&deploying.services) => {
                 let more = differing.difference(&deploying.services).cloned().collect();
-                turn.facts.push(Fact::DeploymentGrew { project: name, services: more });
+                let project = name.clone();
+                turn.facts.push(Fact::DeploymentGrew { project, services: more });
             }
             Some(_) | None => self.settle(now, &name, turn),
         }
+        self.announce(now, &name, turn);
     }
 
     /// Ends a deployment in which nothing has changed for `settle`.
@@ -87,10 +95,36 @@ impl Core {
         let Some(project) = self.projects.get(name) else { return };
         let Some(settings) = &project.settings else { return };
         let waits = project.durable.deploying.is_some() || project.durable.current.is_none();
-        let quiet = now >= project.changed_at + settings.settle;
-        if waits && quiet && self.engine_down.is_none() && project.durable.rollback.is_none() {
-            turn.facts.extend(project.end_deployment(now));
+        let quiet = now >= project.changed_at + project.settles_after(settings);
+        if !waits || !quiet || self.engine_down.is_some() || project.durable.rollback.is_some() {
+            return;
         }
+        let Some(ended) = project.end_deployment(now) else { return };
+        turn.facts.push(ended.clone());
+        if let Fact::DeploymentEnded { revision, .. } = &ended {
+            self.put_back(now, name, revision, turn);
+        }
+    }
+
+    /// What runs was seen without a fault for the longest `for` and five minutes
+    /// more: it can be returned to, though another deployment begins now.
+    fn clean(&self, now: Moment, name: &ProjectName) -> Option<Fact> {
+        let project = self.projects.get(name)?;
+        let baking = project.baking()?;
+        let known = project.durable.revisions.get(&baking.number).filter(|k| !k.returnable)?;
+        let relevant: Vec<&Slot> =
+            self.slots_of(name).filter(|slot| bears_witness(slot, baking)).collect();
+        let longest = relevant.iter().map(|slot| slot.watch.settings().hold.span()).max();
+        let (seen, needed) = (project.bake.observed, longest.unwrap_or_default() + CLEAN);
+        let faultless = |slot: &&Slot| {
+            let covered = slot.watch.covered() >= seen.mul_f64(EVIDENCE);
+            covered && !slot.watch.is_pending() && slot.watch.breach(now).is_none()
+        };
+        if seen < needed || known.acquitted || !relevant.iter().all(faultless) {
+            return None;
+        }
+        let reason = format!("nothing breached in the {} that were observed", words(seen));
+        Some(Fact::Clean { project: name.clone(), revision: baking.number, at: now, reason })
     }
 
     /// Samples count again `grace` after the service, and what it depends on,
@@ -100,12 +134,15 @@ impl Core {
             return;
         };
         let starts = starts(seen);
+        let Some(project) = self.projects.get(name) else { return };
         for slot in self.slots.iter_mut().flatten().filter(|slot| slot.project == *name) {
             let trigger = slot.watch.settings();
             let started = starts.get(&trigger.service).copied();
             let counts = started.filter(|_| !trigger.grace.is_zero());
             let until = counts.map_or(Moment::ZERO, |at| at + trigger.grace);
+            let known_bad = project.runs_known_bad(&trigger.service).is_some();
             slot.watch.grace_until(until);
+            slot.watch.known_bad(known_bad);
         }
     }
 
@@ -233,8 +270,7 @@ impl Project {
     pub(crate) fn baking(&self) -> Option<&Revision> {
         let known = self.durable.revisions.get(&self.durable.current?)?;
         let open = match known.standing {
-            Standing::Baking => true,
-            Standing::Unproven => known.returnable,
+            Standing::Baking | Standing::Unproven => true,
             Standing::Good | Standing::Bad => false,
         };
         (open && self.durable.deploying.is_none()).then_some(&known.revision)

@@ -57,6 +57,16 @@ pub enum News {
         /// blame.
         reason: String,
     },
+    /// An image that was rolled back from is deployed again.
+    KnownBad {
+        /// The services that run it.
+        services: Vec<ServiceName>,
+        /// The rollback that it is known by.
+        by: IncidentId,
+        /// Something other than a person's Compose brought it, as far as can be
+        /// seen; then it is put back at once.
+        unattended: bool,
+    },
     /// A trigger has had no usable data for too long and `on_blind = "alert"`.
     Blind {
         /// The service.

@@ -63,6 +63,39 @@ pub enum Fact {
         /// Why, in words.
         reason: String,
     },
+    /// A revision was seen without a fault for long enough to be returned to,
+    /// though its bake is not over: another deployment follows it.
+    Clean {
+        /// The project.
+        project: ProjectName,
+        /// The revision.
+        revision: RevisionNo,
+        /// When.
+        at: Moment,
+        /// What was seen, in words.
+        reason: String,
+    },
+    /// A revision was rolled back from and was not the cause: going back did
+    /// not help.
+    Acquitted {
+        /// The project.
+        project: ProjectName,
+        /// The revision.
+        revision: RevisionNo,
+        /// The rollback that did not help.
+        incident: IncidentId,
+    },
+    /// Services run an image again that was rolled back from.
+    KnownBad {
+        /// The project.
+        project: ProjectName,
+        /// The services.
+        services: Vec<ServiceName>,
+        /// The rollback that the image is known by.
+        by: IncidentId,
+        /// When that was seen.
+        at: Moment,
+    },
     /// A trigger's condition has held for its time.
     Breached {
         /// The project.
@@ -185,6 +218,9 @@ impl Fact {
             | Self::DeploymentEnded { project, .. }
             | Self::DeploymentVanished { project, .. }
             | Self::Stands { project, .. }
+            | Self::Clean { project, .. }
+            | Self::Acquitted { project, .. }
+            | Self::KnownBad { project, .. }
             | Self::Breached { project, .. }
             | Self::Cleared { project, .. }
             | Self::Alerted { project, .. }
@@ -213,6 +249,7 @@ impl Fact {
             | Self::StepEnded { incident, .. }
             | Self::Verifying { incident, .. }
             | Self::RollbackEnded { incident, .. } => Some(*incident),
+            // `Acquitted` names one that has ended: it is not about it any more.
             _ => None,
         }
     }

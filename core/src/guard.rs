@@ -10,11 +10,19 @@ use serde::{Deserialize, Serialize};
 pub enum Guard {
     /// The trigger's action is to tell.
     AlertOnly,
+    /// A rollback runs already: a breach joins it.
+    Running,
     /// No deployment can be blamed: none in its bake, or none of what the
     /// trigger watches.
     NobodyToBlame,
     /// The condition had held before the deployment, and is not much worse.
     Older,
+    /// What the service depends on is itself unwell, and was not deployed.
+    Dependency,
+    /// Services breach as well that were not deployed.
+    Others,
+    /// Too few triggers of its group breach.
+    Group,
     /// `mode = "observe"`.
     Observing,
     /// Somebody has paused it.
@@ -31,19 +39,72 @@ pub enum Guard {
     NoTarget,
     /// There is one, but what it needs is gone.
     NotRestorable,
+    /// Something brings a bad image back again and again.
+    BroughtBack,
 }
 
 impl Guard {
+    /// Every guard, in the order in which they are asked.
+    pub const ALL: [Self; 16] = [
+        Self::AlertOnly,
+        Self::Running,
+        Self::Unseen,
+        Self::Deploying,
+        Self::NobodyToBlame,
+        Self::Older,
+        Self::Dependency,
+        Self::Others,
+        Self::Group,
+        Self::NoTarget,
+        Self::Observing,
+        Self::Paused,
+        Self::Cooldown,
+        Self::Budget,
+        Self::NotRestorable,
+        Self::BroughtBack,
+    ];
+
+    /// What is asked, in a word or two for people.
+    #[must_use]
+    pub const fn asks(self) -> &'static str {
+        match self {
+            Self::AlertOnly => "action",
+            Self::Running => "running rollback",
+            Self::Unseen => "engine",
+            Self::Deploying => "settled",
+            Self::NobodyToBlame => "deployment",
+            Self::Older => "older",
+            Self::Dependency => "dependencies",
+            Self::Others => "others",
+            Self::Group => "group",
+            Self::NoTarget => "target",
+            Self::Observing => "mode",
+            Self::Paused => "pause",
+            Self::Cooldown => "cooldown",
+            Self::Budget => "budget",
+            Self::NotRestorable => "restorable",
+            Self::BroughtBack => "brought back",
+        }
+    }
+
     /// Nothing is told and nothing recorded: it lifts by itself shortly, and
     /// then the breach is decided.
     #[must_use]
     pub const fn only_waits(self) -> bool {
-        matches!(self, Self::Deploying | Self::Unseen)
+        matches!(self, Self::Running | Self::Deploying | Self::Unseen)
     }
 
     /// People are told as of an alert, not as of a refused rollback.
     #[must_use]
     pub const fn only_alerts(self) -> bool {
-        matches!(self, Self::AlertOnly | Self::NobodyToBlame | Self::Older)
+        matches!(
+            self,
+            Self::AlertOnly
+                | Self::NobodyToBlame
+                | Self::Older
+                | Self::Dependency
+                | Self::Others
+                | Self::Group
+        )
     }
 }

@@ -92,6 +92,12 @@ pub enum Cause {
         /// The rollback that did not help.
         incident: IncidentId,
     },
+    /// An image that was rolled back from came back, and no person brought it:
+    /// it is put back at once.
+    KnownBad {
+        /// The rollback that the image is known by.
+        incident: IncidentId,
+    },
 }
 
 /// A trigger whose condition has held for its time.
@@ -185,7 +191,7 @@ impl Incident {
     pub const fn breach(&self) -> Option<&Breach> {
         match &self.cause {
             Cause::Breach(breach) => Some(breach),
-            Cause::Person { .. } | Cause::NotRecovered { .. } => None,
+            Cause::Person { .. } | Cause::NotRecovered { .. } | Cause::KnownBad { .. } => None,
         }
     }
 

@@ -7,6 +7,7 @@
 
 extern crate alloc;
 
+pub mod case;
 mod command;
 mod decide;
 mod deployment;
@@ -15,6 +16,7 @@ pub mod event;
 pub mod fact;
 pub mod guard;
 pub mod incident;
+mod known_bad;
 mod life;
 pub mod moment;
 mod number;
@@ -31,5 +33,6 @@ pub mod signal;
 pub mod status;
 pub mod view;
 pub mod watch;
+pub mod why;
 pub mod window;
 pub mod words;

@@ -260,6 +260,11 @@ impl Core {
             Outcome::NotRecovered => {
                 let why = format!("going back did not help (rollback {number})");
                 facts.push(stands(project, incident.from, Standing::Unproven, now, &why));
+                facts.push(Fact::Acquitted {
+                    project: project.clone(),
+                    revision: incident.from,
+                    incident: number,
+                });
             }
             Outcome::Failed if matches!(run.undoing, Some((_, Fault::Target))) => {
                 let to = incident.to.map(|to| stands(project, to, Standing::Bad, now, why));

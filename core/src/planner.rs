@@ -32,18 +32,17 @@ pub(crate) fn in_scope(
     project: &Project,
     settings: &ProjectSettings,
     to: RevisionNo,
-    scope: Scope,
+    suspects: &[RevisionNo],
     service: &ServiceName,
 ) -> BTreeSet<ServiceName> {
     let durable = &project.durable;
     let Some(target) = durable.revisions.get(&to).map(|known| &known.revision) else {
         return BTreeSet::new();
     };
-    let changed_by = |number| durable.revisions.get(number).map(|known| &known.revision.changed);
-    let blamed = if durable.chain.is_empty() { durable.current.as_slice() } else { &durable.chain };
-    let chosen: BTreeSet<ServiceName> = match scope {
+    let blamed = if suspects.is_empty() { durable.current.as_slice() } else { suspects };
+    let chosen: BTreeSet<ServiceName> = match settings.scope {
         Scope::Service => [service.clone()].into(),
-        Scope::Deployment => blamed.iter().filter_map(changed_by).flatten().cloned().collect(),
+        Scope::Deployment => durable.changed(blamed),
         Scope::Project => whole(target, settings),
     };
     chosen.into_iter().filter(|name| goes_back(project, target, name)).collect()

@@ -8,10 +8,13 @@ use alloc::{
 };
 use core::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use crate::{
     fact::Fact,
     guard::Guard,
     incident::{Cause, Incident, Outcome},
+    known_bad::KnownBad,
     moment::Moment,
     revision::{Observation, Revision, ServiceRecord, Standing},
     settings::ProjectSettings,
@@ -20,7 +23,7 @@ use crate::{
 };
 
 /// One project.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Project {
     pub(crate) name: ProjectName,
     /// `None`: it is not in the configuration now; what is remembered stays.
@@ -40,7 +43,7 @@ pub(crate) struct Project {
 }
 
 /// How much of a bake has been observed.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Bake {
     pub(crate) observed: Duration,
     /// Up to when that was counted; `None` while it stands still.
@@ -48,7 +51,7 @@ pub(crate) struct Bake {
 }
 
 /// The fold of a project's facts.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Durable {
     pub(crate) revisions: BTreeMap<RevisionNo, Known>,
     pub(crate) current: Option<RevisionNo>,
@@ -64,25 +67,32 @@ pub(crate) struct Durable {
     pub(crate) acted_until: Moment,
     /// Each rollback that was begun: when, from which images, and its number.
     pub(crate) past: Vec<Past>,
+    /// The images that were rolled back from, until a person goes forward to
+    /// them or they prove good.
+    pub(crate) known_bad: BTreeMap<ImageId, KnownBad>,
 }
 
 /// A revision and what is thought of it.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Known {
     pub(crate) revision: Revision,
     pub(crate) standing: Standing,
     pub(crate) returnable: bool,
+    /// It was rolled back from and was not the cause.
+    pub(crate) acquitted: bool,
 }
 
 /// A deployment under way.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Deploying {
     pub(crate) began: Moment,
     pub(crate) services: BTreeSet<ServiceName>,
+    /// The services of which people were told that their image is known bad.
+    pub(crate) announced: BTreeSet<ServiceName>,
 }
 
 /// A rollback of the past, as the guards need it.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Past {
     pub(crate) id: IncidentId,
     pub(crate) at: Moment,
@@ -90,6 +100,8 @@ pub(crate) struct Past {
     pub(crate) from: RevisionNo,
     pub(crate) to: RevisionNo,
     pub(crate) forward: bool,
+    /// It put back at once what nobody had deployed: outside cooldown and budget.
+    pub(crate) unattended: bool,
     pub(crate) done: bool,
 }
 
@@ -165,6 +177,13 @@ impl Project {
     }
 }
 
+impl Known {
+    /// It may be returned to.
+    pub(crate) fn stays(&self) -> bool {
+        self.returnable && self.standing != Standing::Bad
+    }
+}
+
 impl Default for Durable {
     fn default() -> Self {
         Self {
@@ -178,6 +197,7 @@ impl Default for Durable {
             breached: BTreeMap::new(),
             acted_until: Moment::ZERO,
             past: Vec::new(),
+            known_bad: BTreeMap::new(),
         }
     }
 }
@@ -187,7 +207,8 @@ impl Durable {
         match fact {
             Fact::DeploymentBegan { at, services, .. } => {
                 let services = services.iter().cloned().collect();
-                self.deploying = Some(Deploying { began: *at, services });
+                let announced = BTreeSet::new();
+                self.deploying = Some(Deploying { began: *at, services, announced });
             }
             Fact::DeploymentGrew { services, .. } => {
                 if let Some(deploying) = &mut self.deploying {
@@ -203,6 +224,24 @@ impl Durable {
                 }
                 if *standing != Standing::Baking && self.chain.last() == Some(revision) {
                     self.chain.clear();
+                }
+                if *standing == Standing::Good {
+                    self.proved_good(*revision);
+                }
+            }
+            Fact::Clean { revision, .. } => {
+                if let Some(known) = self.revisions.get_mut(revision) {
+                    known.returnable = true;
+                }
+            }
+            Fact::Acquitted { revision, .. } => {
+                if let Some(known) = self.revisions.get_mut(revision) {
+                    known.acquitted = true;
+                }
+            }
+            Fact::KnownBad { services, .. } => {
+                if let Some(deploying) = &mut self.deploying {
+                    deploying.announced.extend(services.iter().cloned());
                 }
             }
             Fact::Breached { breach, .. } => {
@@ -221,7 +260,7 @@ impl Durable {
             Fact::RollbackEnded { at, outcome, .. } => {
                 self.acted_until = *at;
                 if let Some(incident) = incident {
-                    self.rollback_ended(incident, *outcome);
+                    self.rollback_ended(incident, *outcome, *at);
                 }
             }
             Fact::Paused { until, reason, .. } => {
@@ -249,7 +288,6 @@ impl Durable {
             if known.standing == Standing::Baking {
                 // Another deployment came before its bake was over.
                 known.standing = Standing::Unproven;
-                known.returnable = false;
             }
         }
         // A deployment that leaves nothing of what the unfinished ones changed
@@ -261,7 +299,8 @@ impl Durable {
         let record = |s: &ServiceRecord| (s.name.clone(), s.fingerprint.clone());
         self.baseline = revision.services.iter().map(record).collect();
         self.current = Some(revision.number);
-        let known = Known { revision: revision.clone(), standing, returnable: first };
+        let (returnable, acquitted) = (first, false);
+        let known = Known { revision: revision.clone(), standing, returnable, acquitted };
         self.revisions.insert(revision.number, known);
     }
 
@@ -275,11 +314,12 @@ impl Durable {
             from: incident.from,
             to,
             forward: incident.goes_forward(),
+            unattended: matches!(incident.cause, Cause::KnownBad { .. }),
             done: false,
         });
     }
 
-    fn rollback_ended(&mut self, incident: &Incident, outcome: Outcome) {
+    fn rollback_ended(&mut self, incident: &Incident, outcome: Outcome, at: Moment) {
         self.rollback = None;
         let stands = match outcome {
             Outcome::Recovered | Outcome::Unverified | Outcome::NotRecovered => true,
@@ -292,6 +332,7 @@ impl Durable {
         }
         self.current = Some(to);
         self.chain.clear();
+        self.went_back(incident, outcome, at);
         let Some(known) = self.revisions.get(&to) else { return };
         for change in &incident.services {
             match known.revision.service(&change.name) {
@@ -305,30 +346,61 @@ impl Durable {
         }
     }
 
-    /// Deployments whose bake is not finished and when the first began, if one
-    /// of them changed any of these services.
-    pub(crate) fn blamed(&self, services: &[&ServiceName]) -> Option<Moment> {
-        let unfinished = || self.chain.iter().filter_map(|number| self.revisions.get(number));
-        let touches = |known: &Known| known.revision.changed.iter().any(|s| services.contains(&s));
-        unfinished().any(touches).then(|| unfinished().next().map(|k| k.revision.began_at))?
+    /// The unfinished deployments that may be to blame for what these services
+    /// do: from the newest back to one that followed a revision that was seen
+    /// clean, or to the first. Empty when none of them changed any of these.
+    pub(crate) fn suspects(&self, services: &[&ServiceName]) -> &[RevisionNo] {
+        let touches = |number: &RevisionNo| {
+            let known = self.revisions.get(number);
+            known.is_some_and(|known| known.revision.changed.iter().any(|s| services.contains(&s)))
+        };
+        self.since_clean(|suspects| suspects.iter().any(touches))
     }
 
-    /// Where a rollback would go: the newest good revision before the
-    /// unfinished deployments, or a newer one that nothing is held against.
+    /// The shortest end of the chain that will do and follows a clean revision.
+    fn since_clean(&self, will_do: impl Fn(&[RevisionNo]) -> bool) -> &[RevisionNo] {
+        let clean = |number| self.revisions.get(number).is_some_and(Known::stays);
+        let follows = |from: &usize| *from == 0 || clean(&self.chain[from - 1]);
+        let from =
+            (0..self.chain.len()).rev().filter(follows).find(|from| will_do(&self.chain[*from..]));
+        from.map_or(&[], |from| &self.chain[from..])
+    }
+
+    /// When the first of these deployments began.
+    pub(crate) fn began(&self, suspects: &[RevisionNo]) -> Option<Moment> {
+        Some(self.revisions.get(suspects.first()?)?.revision.began_at)
+    }
+
+    /// What these deployments changed.
+    pub(crate) fn changed(&self, suspects: &[RevisionNo]) -> BTreeSet<ServiceName> {
+        let known = suspects.iter().filter_map(|number| self.revisions.get(number));
+        known.flat_map(|known| &known.revision.changed).cloned().collect()
+    }
+
+    /// Where a rollback of the newest deployment would go.
     pub(crate) fn target(&self, except: &BTreeSet<RevisionNo>) -> Option<RevisionNo> {
-        let before = self.chain.first().copied().or(self.current)?;
+        self.target_before(self.since_clean(|_| true), except)
+    }
+
+    /// Where a rollback of these deployments (else of what runs) would go: the
+    /// newest good revision before them, or a newer one that nothing is held
+    /// against.
+    pub(crate) fn target_before(
+        &self,
+        suspects: &[RevisionNo],
+        except: &BTreeSet<RevisionNo>,
+    ) -> Option<RevisionNo> {
+        let before = suspects.first().copied().or(self.current)?;
         let earlier = self.revisions.range(..before).rev();
-        let mut candidates = earlier.filter(|(number, known)| {
-            known.returnable && known.standing != Standing::Bad && !except.contains(number)
-        });
+        let mut candidates =
+            earlier.filter(|(number, known)| known.stays() && !except.contains(number));
         candidates.next().map(|(number, _)| *number)
     }
 
     /// Where the next deployment could go back to.
     pub(crate) fn refuge(&self) -> Option<RevisionNo> {
-        let stays = |known: &Known| known.returnable && known.standing != Standing::Bad;
         let current = self.current.filter(|number| {
-            self.chain.is_empty() && self.revisions.get(number).is_some_and(stays)
+            self.chain.is_empty() && self.revisions.get(number).is_some_and(Known::stays)
         });
         current.or_else(|| self.target(&BTreeSet::new()))
     }
@@ -338,9 +410,13 @@ impl Durable {
         let good = self.revisions.iter().rev().filter(|(_, k)| k.standing == Standing::Good);
         let good = good.take(keep as usize).map(|(number, _)| *number);
         let last = self.past.last().map(|past| past.from);
+        let none = BTreeSet::new();
+        let targets =
+            (0..self.chain.len()).filter_map(|from| self.target_before(&self.chain[from..], &none));
         good.chain(self.current)
             .chain(self.refuge())
-            .chain(self.target(&BTreeSet::new()))
+            .chain(self.target(&none))
+            .chain(targets)
             .chain(last)
             .collect()
     }

@@ -46,7 +46,7 @@ impl fmt::Display for Missing {
 }
 
 /// One reading of one trigger's signal.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Sample {
     /// Which trigger asked.
     pub trigger: TriggerIx,

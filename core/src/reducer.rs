@@ -15,6 +15,8 @@ use alloc::{
 };
 use core::cmp::Reverse;
 
+use serde::{Deserialize, Serialize};
+
 use crate::{
     decide::{self, Verdict},
     effect::{Effect, News, Notice},
@@ -35,7 +37,7 @@ use crate::{
 const HISTORY: usize = 500;
 
 /// Everything that is decided, and all that deciding needs.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub struct Core {
     pub(crate) projects: BTreeMap<ProjectName, Project>,
     /// By [`TriggerIx`]; a removed trigger leaves its place empty for ever.
@@ -44,15 +46,17 @@ pub struct Core {
     /// early, never too late.
     wakes: BinaryHeap<Reverse<(Moment, TriggerIx)>>,
     pub(crate) runs: BTreeMap<IncidentId, Run>,
+    #[serde(skip)]
     pub(crate) history: BTreeMap<IncidentId, Incident>,
     pub(crate) last_incident: u64,
     pub(crate) engine_down: Option<String>,
     /// Whose blindness the last turn tells of.
+    #[serde(skip)]
     telling_blind: Vec<TriggerIx>,
 }
 
 /// A trigger's place.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Slot {
     pub(crate) project: ProjectName,
     pub(crate) watch: Watch,
@@ -216,7 +220,8 @@ impl Core {
         let Some(settings) = &project.settings else { return verify };
         let waits = durable.deploying.is_some() || durable.current.is_none();
         let settles = waits && project.exists() && project.is_seen() && self.engine_down.is_none();
-        let settle = settles.then(|| (project.changed_at + settings.settle, Why::Settle));
+        let quiet = project.settles_after(settings);
+        let settle = settles.then(|| (project.changed_at + quiet, Why::Settle));
         let settle = settle.filter(|_| durable.rollback.is_none());
         let pause = durable.pause.as_ref().and_then(|pause| pause.until).map(|at| (at, Why::Pause));
         let bake = project.bake_due(settings).map(|at| (at, Why::Bake));
@@ -260,7 +265,7 @@ impl Core {
             return;
         }
         let told = project.durable.breached.get(&breach.trigger).copied().flatten();
-        match decide::decide(project, &slot.watch, &breach, self.engine_down.as_deref(), now) {
+        match decide::decide(self, project, &slot.watch, &breach, now) {
             Verdict::Act(incident) => {
                 self.begin(now, *incident, turn);
             }
@@ -400,7 +405,10 @@ impl Core {
                 of_project.for_each(|slot| slot.watch.deployment_ended(*at));
                 self.regrace(name);
             }
-            Fact::RollbackEnded { .. } => of_project.for_each(|slot| slot.watch.bake_began()),
+            Fact::RollbackEnded { .. } => {
+                of_project.for_each(|slot| slot.watch.bake_began());
+                self.regrace(name);
+            }
             _ => {}
         }
     }

@@ -12,7 +12,7 @@ use crate::{
 
 /// What a project runs at one moment, complete: a service that is not listed
 /// has no container.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Observation {
     /// The project looked at.
     pub project: ProjectName,
@@ -23,10 +23,13 @@ pub struct Observation {
     pub changed_at: Option<Moment>,
     /// The services that have containers, by name.
     pub services: Vec<ServiceSeen>,
+    /// Containers on the machine that may recreate others by themselves, by
+    /// name: they hold the engine's socket and are not rollbackd's.
+    pub pullers: Vec<String>,
 }
 
 /// One service as it is.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ServiceSeen {
     /// What a revision records of it.
     pub record: ServiceRecord,
@@ -64,10 +67,18 @@ pub struct ServiceRecord {
     /// It ran to its end with code 0 and is not restarted: a migration, say.
     #[serde(default)]
     pub one_shot: bool,
+    /// The registry digests of its image (`sha256:...`), sorted: by them it is
+    /// known also where another store gives it another ID.
+    #[serde(default)]
+    pub digests: Vec<String>,
+    /// Something other than Compose made its containers: Compose's label names
+    /// another image than the one that runs.
+    #[serde(default)]
+    pub unattended: bool,
 }
 
 /// One container as it is.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ContainerSeen {
     /// Its identity.
     pub id: ContainerId,

@@ -7,6 +7,8 @@ use alloc::{
 };
 use core::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use crate::{
     fact::Fact,
     incident::{Incident, Outcome, StepRun},
@@ -19,7 +21,7 @@ const BACKOFF: [Duration; 3] =
     [Duration::from_secs(2), Duration::from_secs(10), Duration::from_secs(30)];
 
 /// A rollback on its way.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Run {
     /// What history tells of it.
     pub incident: Incident,
@@ -34,7 +36,7 @@ pub struct Run {
 }
 
 /// How far a rollback is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Phase {
     /// Between steps, or in one.
     Acting {

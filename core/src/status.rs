@@ -244,6 +244,7 @@ fn revision_views(project: &Project, settings: &ProjectSettings) -> Vec<Revision
     let view = |(number, known): (&RevisionNo, &crate::project::Known)| RevisionView {
         revision: known.revision.clone(),
         standing: known.standing,
+        acquitted: known.acquitted,
         problem: problem(*number),
     };
     project.durable.revisions.iter().map(view).collect()

@@ -9,7 +9,7 @@ use crate::{
     incident::Incident,
     moment::Moment,
     revision::{Revision, Standing},
-    settings::{Action, Condition, Mode},
+    settings::{Action, Condition, Hold, Mode},
     signal::Signal,
     words::{ImageId, IncidentId, ProjectName, RevisionNo, ServiceName},
 };
@@ -42,7 +42,7 @@ pub struct ProjectView {
 }
 
 /// A pause.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PauseView {
     /// When it ends; `None` when somebody resumes.
     pub until: Option<Moment>,
@@ -105,7 +105,7 @@ impl TriggerState {
 pub const RECENT: usize = 24;
 
 /// One trigger as it stands.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TriggerView {
     /// What people call it.
     pub name: String,
@@ -118,11 +118,17 @@ pub struct TriggerView {
     /// What it is doing.
     pub state: TriggerState,
     /// The last usable value.
+    #[serde(default, with = "crate::number::option")]
     pub value: Option<f64>,
     /// When that was asked for.
     pub at: Option<Moment>,
     /// The condition.
     pub condition: Condition,
+    /// For how long it must hold.
+    pub hold: Hold,
+    /// That is shorter than usual: the service runs an image that was rolled
+    /// back from before.
+    pub known_bad: bool,
     /// Since when the condition holds.
     pub pending_since: Option<Moment>,
     /// Why it is blind or in grace, or why its breach does nothing.
@@ -138,6 +144,8 @@ pub struct RevisionView {
     pub revision: Revision,
     /// What is thought of it.
     pub standing: Standing,
+    /// It was rolled back from and was not the cause.
+    pub acquitted: bool,
     /// `None`: it can be returned to. Else what is missing.
     pub problem: Option<String>,
 }

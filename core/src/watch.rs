@@ -8,20 +8,22 @@
 
 use core::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use crate::{
     moment::Moment,
     reading::{Missing, Reading},
     settings::{Hold, OnBlind, TriggerSettings},
     signal::Signal,
     view::{TriggerState, TriggerView},
-    window::{Held, Window, slots},
+    window::{Held, Says, Window, slots},
 };
 
 /// How many samples in a row must not breach before a signal counts as back.
 const BACK: u32 = 3;
 
 /// A trigger and its window.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Watch {
     settings: TriggerSettings,
     window: Window,
@@ -29,6 +31,8 @@ pub struct Watch {
     slots: usize,
     /// Samples before this do not count: grace, or a deployment under way.
     counts_from: Moment,
+    /// Its service runs an image that was rolled back from before.
+    known_bad: bool,
 }
 
 /// What verification sees of a signal.
@@ -51,7 +55,7 @@ impl Watch {
             Hold::Share { within, .. } => slots(within, settings.every),
         };
         let window = Window::new(now, slots);
-        Self { settings, window, slots, counts_from: Moment::ZERO }
+        Self { settings, window, slots, counts_from: Moment::ZERO, known_bad: false }
     }
 
     /// What it was told to watch.
@@ -69,6 +73,7 @@ impl Watch {
             && old.measures == settings.measures
             && old.condition == settings.condition
             && old.hold == settings.hold
+            && old.clear == settings.clear
             && old.every == settings.every;
         if same {
             self.settings = settings.clone();
@@ -119,17 +124,33 @@ impl Watch {
             window.clear();
         }
         window.counted = Some(at);
-        let breaches = self.settings.condition.breached_by(value);
+        let clear = self.settings.clear;
+        let says = Says {
+            breaches: self.settings.condition.breached_by(value),
+            clears: self.settings.condition.cleared_by(value, clear.line),
+        };
         if window.judged_from.is_some_and(|from| at >= from) {
-            window.judged = window.judged.saturating_add(1);
-            window.calm = if breaches { 0 } else { window.calm.saturating_add(1) };
+            window.judge(at, says);
         }
-        match self.settings.hold {
-            Hold::For(span) => window.hold(at, breaches, span),
+        match self.hold() {
+            Hold::For(span) => self.window.hold(at, says, span, clear.lasts),
             Hold::Share { share, within } => {
-                window.hold_share(at, breaches, share.get(), within, self.slots);
+                let over = (share.get(), within);
+                self.window.hold_share(at, says, over, clear.lasts, self.slots);
             }
         }
+    }
+
+    /// For how long its condition must hold: shorter on a known bad image.
+    #[must_use]
+    pub fn hold(&self) -> Hold {
+        let hold = self.settings.hold;
+        if self.known_bad { hold.over(self.settings.for_known_bad) } else { hold }
+    }
+
+    /// Its service runs an image that was rolled back from before, or not.
+    pub fn known_bad(&mut self, known_bad: bool) {
+        self.known_bad = known_bad && self.settings.signal != Signal::Health;
     }
 
     /// How long without a usable value makes it blind.
@@ -187,7 +208,7 @@ impl Watch {
     fn breach_by_blindness(&self, now: Moment) -> Option<(Moment, Moment)> {
         let began = self.window.fresh_before?;
         let unseen = self.window.last.is_none_or(|last| last < began);
-        let due = began + self.settings.grace + self.settings.hold.span().max(self.blind_after());
+        let due = began + self.settings.grace + self.hold().span().max(self.blind_after());
         let breach = self.settings.on_blind == OnBlind::Breach && unseen && now >= due;
         breach.then_some((began, due))
     }
@@ -296,7 +317,8 @@ impl Watch {
     /// the last of them.
     #[must_use]
     pub fn time_to_recover(settings: &TriggerSettings) -> Duration {
-        settings.recover_within.max(settings.every * (BACK + 1))
+        let least = settings.every * (BACK + 1) + settings.clear.lasts;
+        settings.recover_within.max(least)
     }
 
     /// Begins to count for a verification.
@@ -304,14 +326,19 @@ impl Watch {
         self.window.judged_from = Some(from);
         self.window.judged = 0;
         self.window.calm = 0;
+        self.window.calm_since = None;
     }
 
     /// What verification sees.
     #[must_use]
-    pub const fn judgement(&self) -> Judgement {
-        match (self.window.judged, self.window.calm) {
+    pub fn judgement(&self) -> Judgement {
+        let Window { judged, calm, calm_since, last, .. } = &self.window;
+        let lasted = calm_since.zip(*last).map(|(since, last)| last.since(since));
+        match (judged, lasted) {
             (0, _) => Judgement::NoData,
-            (_, calm) if calm >= BACK => Judgement::Back,
+            (_, Some(lasted)) if *calm >= BACK && lasted >= self.settings.clear.lasts => {
+                Judgement::Back
+            }
             _ => Judgement::NotYet,
         }
     }
@@ -332,6 +359,7 @@ impl Watch {
         if self.window.judged_from != judged_from {
             self.window.judged_from = judged_from;
             (self.window.judged, self.window.calm) = (0, 0);
+            self.window.calm_since = None;
         }
         if self.window.held_back {
             self.counts_from = Moment::from_nanos(u64::MAX);
@@ -366,6 +394,8 @@ impl Watch {
             value: self.window.value,
             at: self.window.last,
             condition: settings.condition,
+            hold: self.hold(),
+            known_bad: self.known_bad,
             pending_since: match self.window.held {
                 Held::Calm => None,
                 Held::Pending { since } | Held::Breached { since, .. } => Some(since),

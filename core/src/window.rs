@@ -23,6 +23,9 @@ pub struct Window {
     /// The last of those that counted.
     pub(crate) counted: Option<Moment>,
     pub(crate) held: Held,
+    /// Breached, and past the clearing line since then.
+    #[serde(default)]
+    clearing: Option<Moment>,
     /// For `share`: every sample that the span still needs, oldest first.
     pub(crate) span: VecDeque<(Moment, bool)>,
     /// How many of them breach.
@@ -48,14 +51,26 @@ pub struct Window {
     pub(crate) covered: Duration,
     /// Verification counts samples from here.
     pub(crate) judged_from: Option<Moment>,
-    /// Samples in a row since then that did not breach.
+    /// Samples in a row since then that were past the clearing line.
     pub(crate) calm: u32,
+    /// When the first of those was.
+    #[serde(default)]
+    pub(crate) calm_since: Option<Moment>,
     /// Usable samples since then.
     pub(crate) judged: u32,
     /// People were told that it is blind.
     pub(crate) told_blind: bool,
     recent: [Option<f32>; RECENT],
     next: u8,
+}
+
+/// What one value says.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Says {
+    /// The condition holds.
+    pub(crate) breaches: bool,
+    /// It is past the line where a breach clears; never with `breaches`.
+    pub(crate) clears: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -75,6 +90,7 @@ impl Window {
             value: None,
             counted: None,
             held: Held::Calm,
+            clearing: None,
             span: VecDeque::with_capacity(slots),
             breaching: 0,
             missing: None,
@@ -86,6 +102,7 @@ impl Window {
             covered: Duration::ZERO,
             judged_from: None,
             calm: 0,
+            calm_since: None,
             judged: 0,
             told_blind: false,
             recent: [None; RECENT],
@@ -95,17 +112,33 @@ impl Window {
 
     pub(crate) fn clear(&mut self) {
         self.held = Held::Calm;
+        self.clearing = None;
         self.span.clear();
         self.breaching = 0;
     }
 
-    /// Prometheus's `for`.
-    pub(crate) fn hold(&mut self, at: Moment, breaches: bool, span: Duration) {
-        if !breaches {
+    /// Prometheus's `for`; a breach is over after `lasts` past its line.
+    pub(crate) fn hold(&mut self, at: Moment, says: Says, span: Duration, lasts: Duration) {
+        let over = self.is_over(at, says, lasts);
+        if says.breaches {
+            self.hold_if(at, |since| at.since(since) >= span);
+        } else if over {
             self.older = None;
-            return self.clear();
+            self.clear();
         }
-        self.hold_if(at, |since| at.since(since) >= span);
+    }
+
+    /// Is what is breached past its line for long enough? True also when
+    /// nothing is breached.
+    fn is_over(&mut self, at: Moment, says: Says, lasts: Duration) -> bool {
+        if !matches!(self.held, Held::Breached { .. }) {
+            return true;
+        }
+        if !says.clears {
+            self.clearing = None;
+            return false;
+        }
+        at.since(*self.clearing.get_or_insert(at)) >= lasts
     }
 
     /// At least `share` of the samples of the span, the newest among them, and
@@ -113,11 +146,13 @@ impl Window {
     pub(crate) fn hold_share(
         &mut self,
         at: Moment,
-        breaches: bool,
-        share: f64,
-        within: Duration,
+        says: Says,
+        (share, within): (f64, Duration),
+        lasts: Duration,
         most: usize,
     ) {
+        let breaches = says.breaches;
+        let over = self.is_over(at, says, lasts);
         // A source that is asked more often than agreed costs span, not memory.
         if self.span.len() >= most {
             self.drop_oldest();
@@ -129,8 +164,11 @@ impl Window {
             self.drop_oldest();
         }
         if self.breaching == 0 {
-            self.held = Held::Calm;
-            self.older = None;
+            if over {
+                self.held = Held::Calm;
+                self.clearing = None;
+                self.older = None;
+            }
             return;
         }
         let covers = self.span.front().is_some_and(|(first, _)| *first <= from);
@@ -140,6 +178,7 @@ impl Window {
             self.hold_if(at, |_| covers && enough);
         } else if let Held::Breached { since, .. } = self.held
             && !enough
+            && over
         {
             self.held = Held::Pending { since };
         }
@@ -159,6 +198,13 @@ impl Window {
         if let Some((_, breached)) = self.span.pop_front() {
             self.breaching -= u32::from(breached);
         }
+    }
+
+    /// One more sample that a verification counts.
+    pub(crate) fn judge(&mut self, at: Moment, says: Says) {
+        self.judged = self.judged.saturating_add(1);
+        self.calm = if says.clears { self.calm.saturating_add(1) } else { 0 };
+        self.calm_since = says.clears.then(|| self.calm_since.unwrap_or(at));
     }
 
     pub(crate) fn remember(&mut self, value: Option<f32>) {

@@ -105,7 +105,7 @@ impl fmt::Display for IncidentId {
 
 /// A trigger's place while the daemon runs. Never used again for another
 /// trigger, so that a late sample of a removed trigger reaches nobody.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct TriggerIx(pub u32);
 
 /// The identity of an image: a parsed `sha256:` digest of its configuration.

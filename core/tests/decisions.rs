@@ -183,10 +183,10 @@ fn what_was_pending_when_a_deployment_began_starts_anew_after_it() {
 fn the_same_image_is_not_rolled_back_from_twice_within_the_cooldown() {
     let mut world = World::proven(shop(vec![errors()]));
     world.deploy("web", 2);
-    world.run(400);
+    world.run(600);
     assert_eq!(world.version("web"), 1);
     world.deploy("web", 2);
-    world.run(400);
+    world.run(300);
     assert_eq!(world.version("web"), 2);
     assert!(world.held()[0].starts_with("cooldown: rollback 1"), "{:?}", world.held());
     world.run(600);

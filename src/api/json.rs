@@ -147,6 +147,9 @@ pub struct Revision {
     pub revision: RevisionNo,
     /// What is thought of it.
     pub standing: Standing,
+    /// It was rolled back from and was not the cause: going back did not help.
+    #[serde(default)]
+    pub acquitted: bool,
     /// It is the one that runs.
     pub current: bool,
     /// When its deployment began.

@@ -109,6 +109,7 @@ fn revision(
         project: project.clone(),
         revision: view.revision.number,
         standing: view.standing,
+        acquitted: view.acquitted,
         current,
         began_at: wall(clock, view.revision.began_at),
         deployed_at: wall(clock, view.revision.deployed_at),
@@ -186,6 +187,7 @@ fn cause(cause: &Cause) -> &'static str {
         Cause::Person { forward: false, .. } => "person",
         Cause::Person { forward: true, .. } => "forward",
         Cause::NotRecovered { .. } => "not-recovered",
+        Cause::KnownBad { .. } => "known-bad",
     }
 }
 

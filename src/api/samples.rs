@@ -8,7 +8,7 @@ use rollbackd_core::{
     moment::Moment,
     plan::{Does, Plan, Step},
     revision::{Revision, ServiceRecord, Standing},
-    settings::{Action, Condition, Mode, Order},
+    settings::{Action, Condition, Hold, Mode, Order},
     signal::Signal,
     view::{PauseView, ProjectView, RevisionView, ServiceView, TriggerState, TriggerView},
     words::{ImageId, IncidentId, RevisionNo},
@@ -45,6 +45,8 @@ fn trigger(name: &str, signal: Signal, state: TriggerState, condition: Condition
         value: None,
         at: Some(before(8.0)),
         condition,
+        hold: Hold::For(Duration::from_secs(60)),
+        known_bad: false,
         pending_since: None,
         reason: None,
         recent: Vec::new(),
@@ -150,6 +152,8 @@ fn record(name: &str, reference: &str, digits: &str) -> ServiceRecord {
         stateful: false,
         publishes: false,
         one_shot: false,
+        digests: Vec::new(),
+        unattended: false,
     }
 }
 
@@ -290,11 +294,13 @@ fn shop() -> ProjectView {
             RevisionView {
                 revision: revision(1, 190_000.0, "9e", &[]),
                 standing: Standing::Good,
+                acquitted: false,
                 problem: None,
             },
             RevisionView {
                 revision: revision(2, 662.0, "1a", &["backend"]),
                 standing: Standing::Baking,
+                acquitted: false,
                 problem: Some("image 1a1a1a1a1a1a was removed".into()),
             },
         ],

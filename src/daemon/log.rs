@@ -23,6 +23,15 @@ pub(super) fn fact(fact: &Fact) {
             let standing = standing.as_str();
             tracing::info!(%project, %revision, standing, reason, "revision.stands");
         }
+        Fact::Clean { project, revision, reason, .. } => {
+            tracing::info!(%project, %revision, reason, "revision.clean");
+        }
+        Fact::Acquitted { project, revision, incident } => {
+            tracing::warn!(%project, %revision, id = %incident, "revision.acquitted");
+        }
+        Fact::KnownBad { project, services, by, .. } => {
+            tracing::warn!(%project, services = %names(services), id = %by, "deployment.known_bad");
+        }
         Fact::Breached { project, breach } => {
             let (trigger, value) = (&breach.name, breach.value);
             tracing::warn!(%project, trigger, value, "trigger.breached");

@@ -65,6 +65,9 @@ impl Letterhead {
         let page = match &notice.news {
             News::Alert { breach, reason } => story.alert(breach, reason),
             News::Blind { service, trigger, reason } => story.blind(service, trigger, reason),
+            News::KnownBad { services, by, unattended } => {
+                story.known_bad(services, *by, *unattended)
+            }
             News::Began(incident) => story.began(incident),
             News::Ended { incident, outcome, todo } => story.ended(incident, *outcome, todo),
             News::Refused(incident) => story.refused(incident),
@@ -144,6 +147,7 @@ fn thread(news: &News) -> Option<String> {
         | News::Ended { incident, .. }
         | News::Refused(incident)
         | News::TargetFailed { incident, .. } => incident,
+        News::KnownBad { by, .. } => return Some(format!("incident-{by}")),
         News::Alert { .. } | News::Blind { .. } | News::PauseEnded => return None,
     };
     Some(format!("incident-{}", incident.id))

@@ -3,6 +3,7 @@
 //! letter a mail (`email`). Nothing that was committed is lost on the way.
 
 pub mod email;
+mod known_bad;
 mod layout;
 pub mod message;
 pub mod outbox;

@@ -110,7 +110,7 @@ impl Story<'_> {
             Outcome::NotRecovered => (
                 Tone::Bad,
                 format!("NOT recovered, {to} runs but the signals are not back"),
-                format!("No: {to} runs, and that did not help."),
+                format!("No: {to} runs, and that did not help; r{} is acquitted.", incident.from),
             ),
             Outcome::Failed => (
                 Tone::Bad,
@@ -228,6 +228,10 @@ impl Story<'_> {
                 "Going back (incident {incident}) did not help, so {place} goes forward again: it \
                  was not the deployment."
             ))],
+            Cause::KnownBad { incident } => vec![text(format!(
+                "An image that incident {incident} rolled back from was brought back to {place}, \
+                 and no person seems to have done it."
+            ))],
         };
         if !incident.joined.is_empty() {
             let names = incident.joined.iter().map(|breach| {
@@ -299,7 +303,7 @@ impl Story<'_> {
     }
 
     /// `shop/backend`, or `shop` where it is not about one service.
-    fn place(&self, service: Option<&ServiceName>) -> String {
+    pub(super) fn place(&self, service: Option<&ServiceName>) -> String {
         let project = &self.notice.project;
         service.map_or_else(|| project.to_string(), |service| format!("{project}/{service}"))
     }
@@ -317,7 +321,7 @@ impl Story<'_> {
     }
 }
 
-fn text(text: impl Into<String>) -> Block {
+pub(super) fn text(text: impl Into<String>) -> Block {
     Block::Text(text.into())
 }
 
@@ -372,6 +376,7 @@ fn going(incident: &Incident) -> String {
         Cause::Person { reason, .. } if reason.trim().is_empty() => "by hand".to_owned(),
         Cause::Person { reason, .. } => format!("by hand: {}", clip(reason)),
         Cause::NotRecovered { incident } => format!("incident {incident} did not help"),
+        Cause::KnownBad { incident } => format!("known bad since incident {incident}"),
     };
     format!("r{} -> {to} ({why})", incident.from)
 }

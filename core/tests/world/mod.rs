@@ -101,6 +101,9 @@ pub struct Runs {
     pub joins: Vec<&'static str>,
     pub containers: usize,
     pub stateful: bool,
+    /// Something other than Compose made its containers.
+    pub unattended: bool,
+    pub health: Health,
 }
 
 type Reads = Box<dyn Fn(&World, &TriggerSettings) -> Reading>;
@@ -111,6 +114,8 @@ pub struct World {
     pub now: Moment,
     pub settings: Settings,
     pub services: Vec<Runs>,
+    /// Containers that hold the engine's socket.
+    pub pullers: Vec<String>,
     /// What the source reads at each service's version.
     pub reads: Reads,
     /// How each step ends.
@@ -137,6 +142,7 @@ impl World {
             now: at(0),
             settings,
             services: vec![runs("web", 1, at(0) - secs(3600))],
+            pullers: Vec::new(),
             reads: Box::new(|world, _| {
                 Reading::Value(if world.services[0].version == 1 { 0.0 } else { 0.2 })
             }),
@@ -206,6 +212,7 @@ impl World {
             for runs in self.services.iter_mut().filter(|s| s.name == service.as_str()) {
                 runs.version = (1..=9).find(|version| image(*version) == *wanted).unwrap();
                 runs.started = now;
+                runs.unattended = false;
             }
         }
         self.look();
@@ -244,6 +251,17 @@ impl World {
         let service = self.services.iter_mut().find(|service| service.name == name).unwrap();
         service.version = version;
         service.started = now;
+        service.unattended = false;
+        self.look();
+    }
+
+    /// Something pulls and recreates a service without Compose.
+    pub fn pull(&mut self, name: &str, version: u8) {
+        let now = self.now;
+        let service = self.services.iter_mut().find(|service| service.name == name).unwrap();
+        service.version = version;
+        service.started = now;
+        service.unattended = true;
         self.look();
     }
 
@@ -270,7 +288,13 @@ impl World {
         let of = |runs: &&Runs| runs.name.starts_with("zoo-") == (project == "zoo");
         let mut services: Vec<ServiceSeen> = self.services.iter().filter(of).map(seen).collect();
         services.sort_by(|a, b| a.record.name.cmp(&b.record.name));
-        Observation { project: ProjectName::new(project), at: self.now, changed_at: None, services }
+        Observation {
+            project: ProjectName::new(project),
+            at: self.now,
+            changed_at: None,
+            services,
+            pullers: self.pullers.clone(),
+        }
     }
 
     /// Lets time pass: deadlines when they are due, every trigger asked in its
@@ -387,7 +411,19 @@ impl World {
 pub fn runs(name: &'static str, version: u8, started: Moment) -> Runs {
     let (depends_on, joins) = (Vec::new(), Vec::new());
     let (repository, containers, stateful) = (name, 1, false);
-    Runs { name, repository, version, started, depends_on, joins, containers, stateful }
+    let (unattended, health) = (false, Health::None);
+    Runs {
+        name,
+        repository,
+        version,
+        started,
+        depends_on,
+        joins,
+        containers,
+        stateful,
+        unattended,
+        health,
+    }
 }
 
 fn seen(runs: &Runs) -> ServiceSeen {
@@ -397,7 +433,7 @@ fn seen(runs: &Runs) -> ServiceSeen {
     let container = |id: &ContainerId| ContainerSeen {
         id: id.clone(),
         state: ContainerState::Running,
-        health: Health::None,
+        health: runs.health,
         started_at: Some(runs.started),
     };
     ServiceSeen {
@@ -413,6 +449,8 @@ fn seen(runs: &Runs) -> ServiceSeen {
             stateful: runs.stateful,
             publishes: false,
             one_shot: false,
+            digests: Vec::new(),
+            unattended: runs.unattended,
         },
     }
 }

@@ -36,13 +36,19 @@ fn of_one(revisions: &[Revision], reader: &Reader) -> String {
             seen.services.iter().map(|service| image(seen, service)).collect();
         [
             format!("r{}{runs}", seen.revision),
-            seen.standing.as_str().to_owned(),
+            standing(seen),
             when(seen.deployed_at, reader),
             restorable(seen),
             images.join("\n"),
         ]
     });
     table(["REVISION", "STANDING", "DEPLOYED", "CAN BE RETURNED TO", "SERVICES"], rows, reader)
+}
+
+/// Its standing, and whether it was rolled back from without being the cause.
+fn standing(seen: &Revision) -> String {
+    let standing = seen.standing.as_str();
+    if seen.acquitted { format!("{standing}, acquitted") } else { standing.to_owned() }
 }
 
 fn restorable(seen: &Revision) -> String {

@@ -83,6 +83,7 @@ pub(super) fn observation(
         at: clock.now(),
         changed_at,
         services: grouped.into_iter().filter_map(seen).collect(),
+        pullers: Vec::new(),
     }
 }
 
@@ -117,6 +118,8 @@ fn service_seen(
         stateful: any(|one| document::has_named_volume(&one.document)),
         publishes: any(|one| document::publishes(&one.document)),
         one_shot: containers.iter().all(|one| document::is_one_shot(one)),
+        digests: Vec::new(),
+        unattended: false,
     };
     let containers = containers.iter().map(|one| container_seen(one, clock)).collect();
     Some(ServiceSeen { record, containers })

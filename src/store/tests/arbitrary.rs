@@ -56,13 +56,14 @@ prop_compose! {
     fn record()(
         name in service(), image in text(), image_id in image(), print in text(),
         containers in vec("[0-9a-f]{64}", 0..3), depends_on in vec(service(), 0..2),
-        flags in any::<[bool; 3]>(),
+        flags in any::<[bool; 4]>(), digests in vec(text(), 0..2),
     ) -> ServiceRecord {
         ServiceRecord {
             name, image, image_id, fingerprint: Fingerprint::new(print),
             containers: containers.into_iter().map(ContainerId::new).collect(),
             joins: depends_on.clone(), depends_on,
-            stateful: flags[0], publishes: flags[1], one_shot: flags[2],
+            stateful: flags[0], publishes: flags[1], one_shot: flags[2], digests,
+            unattended: flags[3],
         }
     }
 }
@@ -107,6 +108,7 @@ fn cause() -> impl Strategy<Value = Cause> {
         breach().prop_map(Cause::Breach),
         (text(), any::<bool>()).prop_map(|(reason, forward)| Cause::Person { reason, forward }),
         any::<u64>().prop_map(|id| Cause::NotRecovered { incident: IncidentId(id) }),
+        any::<u64>().prop_map(|id| Cause::KnownBad { incident: IncidentId(id) }),
     ]
 }
 
@@ -173,6 +175,14 @@ pub(super) fn fact() -> impl Strategy<Value = Fact> {
                 Fact::Stands { project, revision, standing, at, returnable, reason }
             }
         ),
+        (project(), any::<u32>(), moment(), text()).prop_map(|(project, revision, at, reason)| {
+            Fact::Clean { project, revision: RevisionNo(revision), at, reason }
+        }),
+        (project(), any::<u32>(), id()).prop_map(|(project, revision, incident)| {
+            Fact::Acquitted { project, revision: RevisionNo(revision), incident }
+        }),
+        (project(), vec(service(), 0..3), id(), moment())
+            .prop_map(|(project, services, by, at)| Fact::KnownBad { project, services, by, at }),
         (project(), breach()).prop_map(|(project, breach)| Fact::Breached { project, breach }),
         (project(), text(), moment()).prop_map(|(project, trigger, at)| {
             Fact::Cleared { project, trigger: trigger.as_str().into(), at }
@@ -203,7 +213,7 @@ pub(super) fn fact() -> impl Strategy<Value = Fact> {
 }
 
 /// A number a variant; how many there are.
-pub(super) const VARIANTS: usize = 18;
+pub(super) const VARIANTS: usize = 21;
 
 pub(super) fn variant(fact: &Fact) -> usize {
     match fact {
@@ -222,6 +232,9 @@ pub(super) fn variant(fact: &Fact) -> usize {
         Fact::Verifying { .. } => 12,
         Fact::NextTarget { .. } => 13,
         Fact::RollbackEnded { .. } => 14,
+        Fact::Clean { .. } => 18,
+        Fact::Acquitted { .. } => 19,
+        Fact::KnownBad { .. } => 20,
         Fact::Paused { .. } => 15,
         Fact::Resumed { .. } => 16,
         Fact::Alerted { .. } => 17,
