@@ -3,9 +3,11 @@
 use rollbackd::replay::plot::{Line, Panel, Tone};
 use rollbackd_core::{
     reading::Reading,
-    settings::TriggerSettings,
+    revision::Health,
+    settings::{Blame, Condition, Group, TriggerSettings},
+    signal::Signal,
     view::TriggerState::{Breached, Ok},
-    words::ServiceName,
+    words::{GroupName, ServiceName, TriggerId},
 };
 
 use crate::{
@@ -150,6 +152,170 @@ pub fn chain() -> Told {
     );
     let says = vec![format!("at {} the project goes back to r{to}", said(began))];
     scene.told(title, vec![panel], says)
+}
+
+pub fn chain_clean() -> Told {
+    let mut scene = Scene::new(shop(vec![errors()]), 60, |world, _, t| {
+        share(if world.version("web") == 3 { 0.11 } else { 0.012 }, t)
+    });
+    scene.deploy("web", 2);
+    scene.until(540);
+    scene.deploy("web", 3);
+    scene.until(840);
+    let (began, to) = scene.rollback();
+    assert_eq!(scene.world.version("web"), 2);
+    scene.mark(0, "r2 deployed", Tone::Plain);
+    scene.mark(540, "r3 deployed", Tone::Plain);
+    scene.mark(began, format!("back to r{to} at {}", said(began)), Tone::Breached);
+    let mut panel = panel(&scene);
+    panel.strips.push(scene.length(60, 540, "nothing breached for 8m"));
+    let title = format!(
+        "r3 is deployed when r2 has run for 8 minutes of its bake without a fault, longer than its \
+         `for` and five minutes. Errors begin with r3, and at {} the project goes back to r{to}.",
+        said(began)
+    );
+    let says = vec![format!("at {} the project goes back to r{to}", said(began))];
+    scene.told(title, vec![panel], says)
+}
+
+/// web is deployed and errs while db, on which it depends, is unhealthy.
+fn dependency(blame: Blame) -> Scene {
+    let mut services = two_services("db");
+    services[0].depends_on = vec!["db"];
+    let trigger = TriggerSettings { blame, ..errors() };
+    let mut scene = Scene::of(shop(vec![trigger]), 60, services, |world, _, t| {
+        let bad = (60..270).contains(&t) && world.version("web") == 2;
+        share(if bad { 0.11 } else { 0.012 }, t)
+    });
+    scene.deploy("web", 2);
+    scene.until(30);
+    scene.health("db", Health::Unhealthy);
+    scene.until(255);
+    scene.health("db", Health::Healthy);
+    scene.until(360);
+    scene.mark(0, "web deployed", Tone::Plain);
+    scene
+}
+
+fn dependency_panel(scene: &Scene) -> Panel {
+    let mut panel = panel(scene);
+    let db = [
+        (-60, 30, Tone::Ok, "healthy"),
+        (30, 255, Tone::Breached, "unhealthy"),
+        (255, 360, Tone::Ok, "healthy"),
+    ];
+    panel.strips.push(scene.lasted("db", &db));
+    panel
+}
+
+pub fn careful() -> Told {
+    let mut scene = dependency(Blame::Careful);
+    let fires = scene.since("errors", Breached, 0);
+    assert!(scene.world.rollbacks().is_empty());
+    let held = scene.world.held();
+    assert!(held[0].contains("db, which web depends on"), "{held:?}");
+    scene.mark(fires, format!("fires at {}: told only", said(fires)), Tone::Breached);
+    let panel = dependency_panel(&scene);
+    let title = format!(
+        "web is deployed and errs, and db, on which it depends, is unhealthy. At {} people are told; \
+         nothing goes back, and when db is healthy the errors end.",
+        said(fires)
+    );
+    scene.told(title, vec![panel], vec![format!("fires at {}", said(fires)), held[0].clone()])
+}
+
+pub fn always() -> Told {
+    let mut scene = dependency(Blame::Always);
+    let (began, to) = scene.rollback();
+    scene.mark(began, format!("back to r{to} at {}", said(began)), Tone::Breached);
+    let panel = dependency_panel(&scene);
+    let title = format!(
+        "The same with `blame = \"always\"`: at {} the project goes back to r{to} although db is \
+         unhealthy.",
+        said(began)
+    );
+    scene.told(title, vec![panel], vec![format!("goes back at {}", said(began))])
+}
+
+pub fn others() -> Told {
+    let api = TriggerSettings {
+        id: TriggerId::new("api"),
+        name: "api errors".into(),
+        service: ServiceName::new("api"),
+        ..errors()
+    };
+    let services = two_services("api");
+    let mut scene = Scene::of(shop(vec![errors(), api]), 60, services, |_, trigger, t| {
+        let bad = (30..285).contains(&t);
+        let much = if trigger.name == "errors" { 0.11 } else { 0.09 };
+        share(if bad { much } else { 0.012 }, t)
+    });
+    scene.deploy("web", 2);
+    scene.until(330);
+    let (fires, other) =
+        (scene.since("errors", Breached, 0), scene.since("api errors", Breached, 0));
+    assert!(scene.world.rollbacks().is_empty());
+    let held = scene.world.held();
+    let said_so = held.iter().find(|why| why.contains("breaches as well")).unwrap().clone();
+    scene.mark(0, "web deployed", Tone::Plain);
+    scene.mark(other, format!("api fires at {}", said(other)), Tone::Breached);
+    scene.mark(fires, format!("web fires at {}: told only", said(fires)), Tone::Breached);
+    let web = scene.panel("errors");
+    let mut other_panel = scene.panel("api errors");
+    other_panel.strips.push(scene.project());
+    let title = format!(
+        "web is deployed and errs, and so does api, which was not deployed and needs nothing that \
+         was. When web fires at {} people are told, and nothing goes back.",
+        said(fires)
+    );
+    let says = vec![format!("web fires at {}", said(fires)), said_so];
+    scene.told(title, vec![web, other_panel], says)
+}
+
+pub fn group() -> Told {
+    let group = Some(GroupName::new("front"));
+    let errors = TriggerSettings { group: group.clone(), ..errors() };
+    let slow = TriggerSettings {
+        id: TriggerId::new("slow"),
+        name: "slow".into(),
+        signal: Signal::parse("latency_p99"),
+        condition: Condition::Above(2.0),
+        group: group.clone(),
+        ..errors.clone()
+    };
+    let mut settings = shop(vec![errors, slow]);
+    settings.groups = vec![Group { name: group.unwrap(), needs: 2 }];
+    let mut scene = Scene::new(settings, 60, |world, trigger, t| {
+        let new = world.version("web") == 2;
+        match trigger.name.as_str() {
+            "errors" => share(if new { 0.08 } else { 0.012 }, t),
+            _ => Reading::Value(about(if new && t >= 150 { 3.1 } else { 0.4 }, t)),
+        }
+    });
+    scene.deploy("web", 2);
+    scene.until(330);
+    let first = scene.since("errors", Breached, 0);
+    let (began, to) = scene.rollback();
+    assert_eq!(began, scene.since("slow", Breached, 0));
+    let held = scene.world.held();
+    assert!(held[0].contains("1 of the 2 triggers of group front"), "{held:?}");
+    scene.mark(0, "deployment", Tone::Plain);
+    scene.mark(first, format!("errors: {}", said(first)), Tone::Breached);
+    scene.mark(began, format!("both: back to r{to}"), Tone::Breached);
+    let top = scene.panel("errors");
+    let mut bottom = scene.panel("slow");
+    bottom.strips.push(scene.project());
+    let title = format!(
+        "Two triggers of a group that needs 2. Errors breach at {} and people are told; at {} the \
+         latency breaches as well, and the project goes back to r{to}.",
+        said(first), said(began)
+    );
+    let says = vec![
+        format!("at {} errors breach", said(first)),
+        format!("at {} the latency", said(began)),
+        held[0].clone(),
+    ];
+    scene.told(title, vec![top, bottom], says)
 }
 
 fn two_services(name: &'static str) -> Vec<crate::world::Runs> {

@@ -132,3 +132,66 @@ pub fn standing_unproven() -> Told {
     );
     scene.told(title, vec![panel], vec![format!("{} r2 is unproven", said(over)), reason])
 }
+
+/// r2 was rolled back from; eleven minutes after it was deployed it comes back.
+fn known_bad(comes_back: impl Fn(&mut Scene)) -> Scene {
+    let slower = TriggerSettings { every: secs(30), max_gap: secs(90), ..errors() };
+    let mut settings = shop(vec![TriggerSettings { for_known_bad: secs(40), ..slower }]);
+    settings.cooldown = secs(300);
+    let mut scene = Scene::new(settings, 60, |world, _, t| {
+        share(if world.version("web") == 2 { 0.11 } else { 0.012 }, t)
+    });
+    scene.deploy("web", 2);
+    scene.until(AGAIN);
+    assert_eq!(scene.world.outcomes(), [Outcome::Recovered]);
+    let (first, _) = scene.rollback();
+    scene.mark(0, "v2 deployed", Tone::Plain);
+    scene.mark(first, format!("back at {}", said(first)), Tone::Breached);
+    comes_back(&mut scene);
+    scene
+}
+
+const AGAIN: u64 = 660;
+
+pub fn known_bad_again() -> Told {
+    let mut scene = known_bad(|scene| {
+        scene.deploy("web", 2);
+        scene.until(960);
+    });
+    let told = scene.fact(|fact| match fact {
+        Fact::KnownBad { at, .. } => Some(scene.second(*at)),
+        _ => None,
+    });
+    let (pending, (began, _)) = (scene.pending("errors", told), scene.rollback());
+    scene.mark(told, "v2 again: told at once", Tone::Plain);
+    scene.mark(began, format!("back at {}", said(began)), Tone::Breached);
+    let panel = panel(&scene);
+    let title = format!(
+        "v2 has been rolled back from and is deployed again at {}. People are told at once, and its \
+         trigger, pending at {}, needs only `for_known_bad` and fires at {}.",
+        said(told), said(pending), said(began)
+    );
+    let says = vec![
+        format!("again at {}", said(told)),
+        format!("pending at {}", said(pending)),
+        format!("fires at {}", said(began)),
+    ];
+    scene.told(title, vec![panel], says)
+}
+
+pub fn known_bad_pulled() -> Told {
+    let mut scene = known_bad(|scene| {
+        scene.pull("web", 2);
+        scene.until(840);
+    });
+    let (began, to) = scene.rollback();
+    let after = began - i64::try_from(AGAIN).unwrap();
+    scene.mark(began, "v2 pulled, and put back", Tone::Breached);
+    let panel = panel(&scene);
+    let title = format!(
+        "v2 has been rolled back from, and something that is no Compose brings it back at {}. \
+         {} later the project goes back to r{to}; no trigger is waited for.",
+        said(i64::try_from(AGAIN).unwrap()), said(after)
+    );
+    scene.told(title, vec![panel], vec![format!("{} later", said(after))])
+}

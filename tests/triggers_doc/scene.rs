@@ -9,7 +9,7 @@ use rollbackd_core::{
     moment::Moment,
     reading::Reading,
     reducer::Core,
-    revision::Standing,
+    revision::{Health, Standing},
     settings::{Condition, Hold, ProjectSettings, TriggerSettings},
     view::TriggerState,
     words::IncidentId,
@@ -167,6 +167,20 @@ impl Scene {
         self.watch();
     }
 
+    /// Something pulls a version of a service and recreates it without Compose.
+    pub fn pull(&mut self, service: &str, version: u8) {
+        self.world.pull(service, version);
+        self.watch();
+    }
+
+    /// What the health check of a service says from now on.
+    pub fn health(&mut self, service: &str, health: Health) {
+        let service = self.world.services.iter_mut().find(|runs| runs.name == service).unwrap();
+        service.health = health;
+        self.world.look();
+        self.watch();
+    }
+
     fn watch(&mut self) {
         let (now, view) = (self.world.now, self.world.view());
         for trigger in view.services.iter().flat_map(|service| &service.triggers) {
@@ -307,6 +321,17 @@ impl Scene {
         let (from, to) = (self.moment(from), self.moment(to));
         let span = Span { from, to, tone: Tone::Measure, word: word.into() };
         Strip { label: String::new(), spans: vec![span] }
+    }
+
+    /// Something that lasted, told by hand: from, to, colour, word.
+    pub fn lasted(&self, label: &str, spans: &[(i64, i64, Tone, &str)]) -> Strip {
+        let span = |&(from, to, tone, word): &(i64, i64, Tone, &str)| Span {
+            from: self.moment(from),
+            to: self.moment(to),
+            tone,
+            word: word.to_owned(),
+        };
+        Strip { label: label.into(), spans: spans.iter().map(span).collect() }
     }
 
     /// The picture, and what the document says beside it.

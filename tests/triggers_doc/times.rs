@@ -1,11 +1,11 @@
 //! How a condition's time is counted: `for`, `share`, gaps, blindness, grace,
 //! and what a restart, a suspended machine and a clock that is set do to it.
 
-use rollbackd::replay::plot::{Panel, Span, Strip, Tone};
+use rollbackd::replay::plot::{Line, Panel, Tone};
 use rollbackd_core::{
     ratio::Ratio,
     reading::Reading,
-    settings::{Condition, Hold, Mode, OnBlind, TriggerSettings},
+    settings::{Clear, Condition, Hold, Mode, OnBlind, TriggerSettings},
     view::TriggerState::{Blind, Breached, Grace, Ok, Pending},
     words::TriggerId,
 };
@@ -236,17 +236,6 @@ pub fn grace_of_a_dependency() -> Told {
     scene.told(title, vec![panel], vec!["never pending".into()])
 }
 
-/// What was away, and when.
-fn away(scene: &Scene, label: &str, spans: &[(i64, i64, &str)]) -> Strip {
-    let span = |&(from, to, word): &(i64, i64, &str)| Span {
-        from: scene.moment(from),
-        to: scene.moment(to),
-        tone: Tone::Plain,
-        word: word.to_owned(),
-    };
-    Strip { label: label.into(), spans: spans.iter().map(span).collect() }
-}
-
 pub fn restart() -> Told {
     let mut scene = Scene::new(shop(vec![errors()]), 0, |_, _, t| match t {
         30..360 => bad(t),
@@ -264,8 +253,8 @@ pub fn restart() -> Told {
     scene.mark(anew, format!("pending anew at {}", said(anew)), Tone::Pending);
     scene.mark(fires, format!("fires at {}", said(fires)), Tone::Breached);
     let mut panel = scene.panel("errors");
-    let runs = [(0, 62, "runs"), (82, 122, "runs"), (178, 390, "runs")];
-    panel.strips.push(away(&scene, "rollbackd", &runs));
+    let runs = [(0, 62), (82, 122), (178, 390)].map(|(from, to)| (from, to, Tone::Plain, "runs"));
+    panel.strips.push(scene.lasted("rollbackd", &runs));
     let title = format!(
         "The daemon is restarted twice while errors are above 5%. Away for 20s, what is pending \
          goes on; away for 56s, the gap between two samples is a minute, and the trigger is pending \
@@ -289,8 +278,8 @@ pub fn suspended() -> Told {
     scene.mark(anew, format!("pending anew at {}", said(anew)), Tone::Pending);
     scene.mark(fires, format!("fires at {}", said(fires)), Tone::Breached);
     let mut panel = scene.panel("errors");
-    let spans = [(-60, 182, "awake"), (358, 540, "awake")];
-    panel.strips.push(away(&scene, "machine", &spans));
+    let awake = [(-60, 182, Tone::Plain, "awake"), (358, 540, Tone::Plain, "awake")];
+    panel.strips.push(scene.lasted("machine", &awake));
     let title = format!(
         "The machine is suspended for three minutes while the trigger is pending. When it wakes the \
          time it slept is a gap: pending anew at {}, fires at {}.",
@@ -310,14 +299,49 @@ pub fn clock_set_back() -> Told {
     scene.mark(120, "set back by an hour", Tone::Plain);
     scene.mark(fires, format!("fires at {}", said(fires)), Tone::Breached);
     let mut panel = scene.panel("errors");
-    let spans = [(0, 120, "14:00 – 14:02"), (120, 300, "13:02 – 13:05")];
-    panel.strips.push(away(&scene, "wall clock", &spans));
+    let shows =
+        [(0, 120, Tone::Plain, "14:00 – 14:02"), (120, 300, Tone::Plain, "13:02 – 13:05")];
+    panel.strips.push(scene.lasted("wall clock", &shows));
     let title = format!(
         "The machine's clock is set back by an hour while the trigger is pending. It fires at {}, as \
          if nothing had happened.",
         said(fires)
     );
     scene.told(title, vec![panel], vec![format!("fires at {}", said(fires))])
+}
+
+pub fn clearing() -> Told {
+    let clear = Clear { line: Some(0.03), lasts: secs(60) };
+    let calmer = TriggerSettings { clear, ..named("calmer", errors()) };
+    let mut scene = Scene::new(shop(vec![errors(), calmer]), 0, |_, _, t| match t {
+        30..195 => bad(t),
+        195..240 | 300..360 => Reading::Value(about(0.042, t)),
+        240..300 => Reading::Value(about(0.066, t)),
+        _ => good(t),
+    });
+    scene.until(480);
+    let fires = scene.since("calmer", Breached, 0);
+    let (plain, clears) = (scene.since("errors", Ok, fires), scene.since("calmer", Ok, fires));
+    assert_eq!(scene.since("errors", Breached, 0), fires);
+    scene.mark(fires, format!("fires at {}", said(fires)), Tone::Breached);
+    scene.mark(clears, format!("clears at {}", said(clears)), Tone::Ok);
+    let mut panel = scene.panel("errors");
+    panel.strips = vec![scene.strip("errors", "without"), scene.strip("calmer", "clear_below")];
+    panel.strips.push(scene.length(clears - 60, clears, "clear_for = 1m"));
+    let line = Line { value: 0.03, label: "clear 3%".into(), tone: Tone::Ok };
+    panel.curve.as_mut().unwrap().lines.push(line);
+    let title = format!(
+        "A breach that fired at {} wavers around 5%. Without a clearing line it is over at {} and \
+         pending again soon after; with `clear_below = \"3%\"` and `clear_for = \"1m\"` it is one \
+         breach, over at {}.",
+        said(fires), said(plain), said(clears)
+    );
+    let says = vec![
+        format!("fires at {}", said(fires)),
+        format!("clears at {}, ", said(plain)),
+        format!("until {}", said(clears)),
+    ];
+    scene.told(title, vec![panel], says)
 }
 
 pub fn two_levels() -> Told {

@@ -33,11 +33,11 @@ const STYLE: &str = "text{font:11px -apple-system,'Segoe UI','Noto Sans',Helveti
 .p{fill:#fff;stroke:#d0d7de}.h{paint-order:stroke;stroke:#fff;stroke-width:4px;stroke-linejoin:round}\
 .m{fill:#59636e}path,line{fill:none;stroke:#59636e}.g{stroke:#e6eaee}.c{stroke:#8c959f;stroke-width:1.3}\
 .d{stroke-width:4.6;stroke-linecap:round}.d.ok{stroke:#0072b2}.d.bad{stroke:#d14a00}.d.in{stroke:#fff;stroke-width:2}\
-.l{stroke-dasharray:5 4}.k{stroke-dasharray:2 3}.bad{stroke:#d14a00}text.bad{stroke:none;fill:#bc4300}\
-.good{stroke:#00805d}text.good{stroke:none;fill:#00714f}.e{text-anchor:end}.t,.s{text-anchor:middle}.s{fill:#1b1f24}.s.w{fill:#fff}";
+.l{stroke-dasharray:5 4}.k{stroke-dasharray:2 3}path.bad{stroke:#d14a00}text.bad{fill:#bc4300}\
+.good{stroke:#00805d}text.good{fill:#00714f}.e{text-anchor:end}.t,.s{text-anchor:middle}.s{fill:#1b1f24}.s.w{fill:#fff}";
 const DARK: &str = "text{fill:#e6edf3}.p{fill:#0d1117;stroke:#30363d}.h{stroke:#0d1117}.m{fill:#9198a1}\
-path,line{stroke:#9198a1}.g{stroke:#21262d}.c{stroke:#6e7681}.d.ok{stroke:#58b0e8}.d.bad,.bad{stroke:#ff7b39}\
-.d.in{stroke:#0d1117}text.bad{fill:#ff8f57}.good{stroke:#2fb98e}text.good{fill:#3fcf9f}.s{fill:#1b1f24}.s.w{fill:#fff}";
+path,line{stroke:#9198a1}.g{stroke:#21262d}.c{stroke:#6e7681}.d.ok{stroke:#58b0e8}.d.bad,path.bad{stroke:#ff7b39}\
+.d.in{stroke:#0d1117}text.bad{fill:#ff8f57}path.good{stroke:#2fb98e}text.good{fill:#3fcf9f}.s{fill:#1b1f24}.s.w{fill:#fff}";
 const HATCH: &str = "<pattern id=\"x\" width=\"6\" height=\"6\" patternUnits=\"userSpaceOnUse\" \
 patternTransform=\"rotate(45)\"><rect width=\"6\" height=\"6\" fill=\"#d4d9de\"/>\
 <rect width=\"2\" height=\"6\" fill=\"#bfc6cd\"/></pattern>";
@@ -127,7 +127,9 @@ impl Drawing {
     /// The marks' lines, below everything else.
     fn marks(&mut self, plot: &Plot, bottom: f64) {
         for (mark, placed) in plot.marks.iter().zip(self.labels.clone()) {
-            let from = self.row(placed.row) - ROW + 4.0;
+            // Beside its label; below one that had to be moved over it.
+            let beside = placed.text > placed.x;
+            let from = self.row(placed.row) + if beside { 4.0 - ROW } else { 4.0 };
             let d = format!("M{} {}V{}", N(placed.x), N(from), N(bottom));
             self.path(&join("k", tint(mark.tone)), &d);
         }
@@ -136,7 +138,7 @@ impl Drawing {
     fn mark_labels(&mut self, plot: &Plot) {
         for (mark, placed) in plot.marks.iter().zip(self.labels.clone()) {
             let place = (placed.text, self.row(placed.row));
-            self.text(place, tint(mark.tone), &mark.label);
+            self.text(place, &join("h", tint(mark.tone)), &mark.label);
         }
     }
 
