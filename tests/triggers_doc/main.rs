@@ -8,6 +8,7 @@
 mod blame;
 mod outcome;
 mod scene;
+mod sources;
 mod times;
 #[path = "../../core/tests/world/mod.rs"]
 mod world;
@@ -29,6 +30,8 @@ const SCENARIOS: &[Scenario] = &[
     ("gaps-long", times::long_gap),
     ("blind", times::blind),
     ("blind-breach", times::blind_breach),
+    ("window", sources::window),
+    ("min-requests", sources::min_requests),
     ("grace", times::grace),
     ("grace-dependency", times::grace_of_a_dependency),
     ("restart", times::restart),

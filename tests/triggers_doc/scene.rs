@@ -82,11 +82,32 @@ impl Scene {
         Self::of(settings, lead, vec![runs("web", 1, world::at(0) - secs(3600))], reads)
     }
 
+    /// The same, where another number than 0 is good.
+    pub fn reading(
+        settings: ProjectSettings,
+        lead: u64,
+        good: f64,
+        reads: impl Fn(&World, &TriggerSettings, i64) -> Reading + 'static,
+    ) -> Self {
+        let services = vec![runs("web", 1, world::at(0) - secs(3600))];
+        Self::proven(settings, lead, services, good, reads)
+    }
+
     /// A project of these services.
     pub fn of(
         settings: ProjectSettings,
         lead: u64,
         services: Vec<Runs>,
+        reads: impl Fn(&World, &TriggerSettings, i64) -> Reading + 'static,
+    ) -> Self {
+        Self::proven(settings, lead, services, 0.0, reads)
+    }
+
+    fn proven(
+        settings: ProjectSettings,
+        lead: u64,
+        services: Vec<Runs>,
+        good: f64,
         reads: impl Fn(&World, &TriggerSettings, i64) -> Reading + 'static,
     ) -> Self {
         let mut world = World::new(settings);
@@ -95,7 +116,7 @@ impl Scene {
         world.core.configure(&world.settings, world.now);
         world.facts.clear();
         world.look();
-        world.reads = Box::new(|_, _| Reading::Value(0.0));
+        world.reads = Box::new(move |_, _| Reading::Value(good));
         world.run(2400);
         while !(world.now.as_nanos() / 1_000_000_000).is_multiple_of(60) {
             world.run(1);
