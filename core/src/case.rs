@@ -249,7 +249,10 @@ impl<'a> Case<'a> {
                 && slot.watch.breach(self.now).is_some()
         };
         let Some(seen) = self.seen().find(|seen| seen.record.name == *name) else {
-            return Some("has no container".into());
+            // A job that ran, and whose container was removed since, is well.
+            let known = self.project.durable.revisions.get(&self.project.durable.current?)?;
+            let lasting = known.revision.service(name).is_some_and(|record| !record.one_shot);
+            return lasting.then(|| "has no container".into());
         };
         if seen.record.one_shot {
             return None;
@@ -268,33 +271,43 @@ impl<'a> Case<'a> {
         self.watch.settings().blame == Blame::Careful
     }
 
-    /// Do services breach as well that no suspect changed, and that depend on
-    /// none that one changed? Then it is something that they have in common.
+    /// Are services bad as well that no suspect changed, and that depend on none
+    /// that one changed? Then it is something that they have in common.
     fn others_are_well(&self) -> Found {
         let mut deployed = self.project.durable.changed(self.suspects);
         deployed.insert(self.watch.settings().service.clone());
-        let began = self.project.durable.began(self.suspects).unwrap_or(Moment::ZERO);
-        let breaches = |slot: &&Slot| {
+        let foreign = |slot: &&Slot| {
             let trigger = slot.watch.settings();
-            let since = slot.watch.breach(self.now).map(|(since, _)| since);
             trigger.action == Action::Rollback
-                && since.is_some_and(|since| since >= began)
                 && !trigger.blames.iter().any(|blamed| deployed.contains(blamed))
                 && !deployed.contains(&trigger.service)
                 && !self.needs(&trigger.service).into_iter().any(|s| deployed.contains(s))
+                && self.is_bad_as_well(&slot.watch)
         };
-        let Some(slot) = self.core.slots_of(&self.project.name).find(breaches) else {
-            return Ok("no service breaches that was not deployed".into());
+        let Some(slot) = self.core.slots_of(&self.project.name).find(foreign) else {
+            return Ok("no service is bad that was not deployed".into());
         };
         let other = slot.watch.settings();
         if self.careful() {
             Err(format!(
-                "{} breaches as well, and {} was not deployed and depends on nothing that was",
+                "{} is bad as well, and {} was not deployed and depends on nothing that was",
                 other.name, other.service
             ))
         } else {
-            Ok(format!("{} breaches as well, and blame = \"always\"", other.name))
+            Ok(format!("{} is bad as well, and blame = \"always\"", other.name))
         }
+    }
+
+    /// Does it breach since the deployment, or does its condition hold since
+    /// about the moment at which this one's began to? When all break at once,
+    /// one of them is the first to have held for its time.
+    fn is_bad_as_well(&self, other: &Watch) -> bool {
+        let began = self.project.durable.began(self.suspects).unwrap_or(Moment::ZERO);
+        let together = self.watch.settings().every.max(other.settings().every) * 2;
+        let breached = other.breach(self.now).map(|(since, _)| since);
+        let pending = other.pending_since().filter(|_| !other.is_blind(self.now));
+        let pending = pending.filter(|since| *since <= self.breach.pending_since + together);
+        breached.or(pending).is_some_and(|since| since >= began)
     }
 
     fn group_agrees(&self) -> Option<Found> {

@@ -111,7 +111,7 @@ impl Core {
     fn clean(&self, now: Moment, name: &ProjectName) -> Option<Fact> {
         let project = self.projects.get(name)?;
         let baking = project.baking()?;
-        let known = project.durable.revisions.get(&baking.number).filter(|k| !k.returnable)?;
+        project.durable.revisions.get(&baking.number).filter(|known| !known.returnable)?;
         let relevant: Vec<&Slot> =
             self.slots_of(name).filter(|slot| bears_witness(slot, baking)).collect();
         let longest = relevant.iter().map(|slot| slot.watch.settings().hold.span()).max();
@@ -120,7 +120,7 @@ impl Core {
             let covered = slot.watch.covered() >= seen.mul_f64(EVIDENCE);
             covered && !slot.watch.is_pending() && slot.watch.breach(now).is_none()
         };
-        if seen < needed || known.acquitted || !relevant.iter().all(faultless) {
+        if seen < needed || !relevant.iter().all(faultless) {
             return None;
         }
         let reason = format!("nothing breached in the {} that were observed", words(seen));
@@ -171,8 +171,8 @@ impl Core {
         else {
             return;
         };
-        let (number, standing) =
-            (baking.number, project.durable.revisions[&baking.number].standing);
+        let (number, known) = (baking.number, &project.durable.revisions[&baking.number]);
+        let (standing, was_returnable) = (known.standing, known.returnable);
         let relevant: Vec<&Slot> =
             self.slots_of(name).filter(|slot| bears_witness(slot, baking)).collect();
         // What is pending at the end is seen through, for its own time at most:
@@ -187,7 +187,8 @@ impl Core {
             return;
         }
         let (verdict, returnable, reason) = weigh(&relevant, settings, now);
-        if verdict == Standing::Good || standing == Standing::Baking {
+        let news = verdict == Standing::Good || (returnable && !was_returnable);
+        if news || standing == Standing::Baking {
             let project = name.clone();
             turn.facts.push(Fact::Stands {
                 project,

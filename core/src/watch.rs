@@ -239,6 +239,15 @@ impl Watch {
         matches!(self.window.held, Held::Pending { .. })
     }
 
+    /// Since when its condition holds, whether for its time or not.
+    #[must_use]
+    pub const fn pending_since(&self) -> Option<Moment> {
+        match self.window.held {
+            Held::Calm => None,
+            Held::Pending { since } | Held::Breached { since, .. } => Some(since),
+        }
+    }
+
     /// Had its condition held its full time before the deployments that began
     /// at `began`, and is it not half again as bad since? Then it is older, and
     /// not blamed on them.
@@ -396,10 +405,7 @@ impl Watch {
             condition: settings.condition,
             hold: self.hold(),
             known_bad: self.known_bad,
-            pending_since: match self.window.held {
-                Held::Calm => None,
-                Held::Pending { since } | Held::Breached { since, .. } => Some(since),
-            },
+            pending_since: self.pending_since(),
             reason,
             recent: self.window.history(),
         }

@@ -18,7 +18,9 @@ use rollbackd_core::{
     moment::Moment,
     plan::{Does, Fault, StepOutcome},
     reading::Reading,
-    settings::{Condition, Hold, NotRecovered, ProjectSettings, Scope, Settings, TriggerSettings},
+    settings::{
+        Clear, Condition, Hold, NotRecovered, ProjectSettings, Scope, Settings, TriggerSettings,
+    },
     signal::Signal,
     status::Checkpoint,
     words::{IncidentId, ProjectName, RevisionNo, ServiceName, TriggerId},
@@ -64,6 +66,7 @@ fn triggers() -> Vec<TriggerSettings> {
     };
     let share =
         Hold::Share { share: rollbackd_core::ratio::Ratio::new(0.7).unwrap(), within: secs(90) };
+    let clear = Clear { line: Some(0.03), lasts: secs(30) };
     let health = TriggerSettings {
         signal: Signal::Health,
         condition: Condition::AtLeast(3.0),
@@ -72,7 +75,7 @@ fn triggers() -> Vec<TriggerSettings> {
         ..named("health", "web")
     };
     vec![
-        named("errors", "web"),
+        TriggerSettings { clear, ..named("errors", "web") },
         TriggerSettings { hold: share, ..named("slow", "web") },
         TriggerSettings { blames: vec![ServiceName::new("web")], ..named("auth", "auth") },
         health,
@@ -165,7 +168,11 @@ impl Life {
     fn deploy(&mut self) {
         let service = *self.dice.pick(&["web", "auth", "db", "zoo-web"]);
         let version = u8::try_from(1 + self.dice.below(6)).unwrap();
-        self.world.deploy(service, version);
+        if self.dice.one_in(4) {
+            self.world.pull(service, version);
+        } else {
+            self.world.deploy(service, version);
+        }
     }
 
     /// The configuration is read again: something is missing, changed or back.
@@ -368,7 +375,10 @@ fn began_rightly(incident: &Incident, before: &[Fact], world: &World) {
     let value = breach.value.expect("a breach has a value");
     assert!(breach.condition.breached_by(value), "only a live sample completes a breach");
     let earlier = before.iter().filter_map(|fact| match fact {
-        Fact::RollbackBegan(past) if !past.goes_forward() => Some(&**past),
+        // What nobody had deployed is put back outside cooldown and budget.
+        Fact::RollbackBegan(past) if !matches!(past.cause, Cause::KnownBad { .. }) => {
+            (!past.goes_forward()).then_some(&**past)
+        }
         _ => None,
     });
     let same = |past: &&Incident| {

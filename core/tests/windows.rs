@@ -11,7 +11,7 @@ use rollbackd_core::{
     moment::Moment,
     ratio::Ratio,
     reading::Reading,
-    settings::{Condition, Hold, TriggerSettings},
+    settings::{Clear, Condition, Hold, TriggerSettings},
     watch::Watch,
 };
 use world::{at, empty, errors, secs, unanswered};
@@ -143,10 +143,39 @@ proptest! {
     }
 
     #[test]
+    fn a_breach_is_over_only_past_its_line_for_its_time(samples in samples(), lasts in prop_oneof![Just(0_u64), Just(30), Just(100)], line in prop_oneof![Just(None), Just(Some(0.03))]) {
+        let clear = Clear { line, lasts: secs(lasts) };
+        let trigger = TriggerSettings { clear, grace: secs(0), ..errors() };
+        let mut watch = Watch::new(trigger, at(0));
+        let (mut now, mut past) = (at(0), Vec::<(Moment, f64)>::new());
+        let mut breached = false;
+        for (step, said) in samples {
+            now = now + secs(step);
+            feed(&mut watch, now, said);
+            let Said::Value(value) = said else { continue };
+            if past.last().is_some_and(|(last, _)| now.since(*last) > secs(45)) {
+                (past, breached) = (Vec::new(), false);
+            }
+            past.push((now, value));
+            let cleared = |value: f64| line.map_or(value <= 0.05, |line| value < line);
+            let calm = past.iter().rev().take_while(|(_, value)| cleared(*value));
+            let calm = calm.last().map(|(since, _)| now.since(*since));
+            if breached && calm.is_some_and(|calm| calm >= secs(lasts)) {
+                (past, breached) = (Vec::new(), false);
+            } else {
+                let since = holds_since(&past, secs(45));
+                breached |= since.is_some_and(|since| now.since(since) >= secs(60));
+            }
+            prop_assert_eq!(watch.breach(now).is_some(), breached);
+        }
+    }
+
+    #[test]
     fn a_checkpoint_changes_nothing(samples in samples(), cut in 0_usize..120) {
         let share = Hold::Share { share: Ratio::new(0.5).unwrap(), within: secs(120) };
         for hold in [Hold::For(secs(60)), share] {
-            let trigger = TriggerSettings { hold, grace: secs(0), ..errors() };
+            let clear = Clear { line: Some(0.03), lasts: secs(40) };
+            let trigger = TriggerSettings { hold, clear, grace: secs(0), ..errors() };
             let mut straight = Watch::new(trigger.clone(), at(0));
             let mut restarted = Watch::new(trigger.clone(), at(0));
             let mut now = at(0);

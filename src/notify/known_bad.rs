@@ -29,7 +29,7 @@ impl Story<'_> {
         };
         let todo = if unattended {
             format!(
-                "Stop what brings it, or publish a good image. To keep it after all: `rollbackd pause {project}`, then deploy it again."
+                "Stop what brings it, or publish a good image. If it was meant: `rollbackd forward {project}` when this has ended."
             )
         } else {
             format!(

@@ -19,6 +19,7 @@ mod bad_input;
 mod crash;
 mod guards;
 mod health;
+mod known_bad;
 mod main_job;
 mod scope;
 mod stage;

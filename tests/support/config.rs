@@ -48,6 +48,13 @@ impl Config {
         self
     }
 
+    /// Another value for a key that [`Config::new`] has written.
+    pub fn instead(mut self, usual: &str, key: &str) -> Self {
+        assert!(self.project.contains(usual), "{usual} is not in {}", self.project);
+        self.project = self.project.replace(usual, key);
+        self
+    }
+
     /// A trigger on `web` with these keys.
     pub fn trigger(mut self, project: &Project, keys: &str) -> Self {
         self.rest += &format!("[[project.{}.trigger]]\nservice = \"web\"\n{keys}\n", project.name);

@@ -134,6 +134,11 @@ pub struct World {
 
 impl World {
     pub fn new(settings: ProjectSettings) -> Self {
+        Self::of(settings, vec![runs("web", 1, at(0) - secs(3600))])
+    }
+
+    /// A world that runs these services.
+    pub fn of(settings: ProjectSettings, services: Vec<Runs>) -> Self {
         let settings = Settings { projects: vec![settings] };
         let mut core = Core::new();
         core.configure(&settings, at(0));
@@ -141,7 +146,7 @@ impl World {
             core,
             now: at(0),
             settings,
-            services: vec![runs("web", 1, at(0) - secs(3600))],
+            services,
             pullers: Vec::new(),
             reads: Box::new(|world, _| {
                 Reading::Value(if world.services[0].version == 1 { 0.0 } else { 0.2 })
