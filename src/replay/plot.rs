@@ -8,11 +8,7 @@ mod scale;
 mod trace;
 
 use rollbackd_core::{
-    moment::Moment,
-    reading::Reading,
-    settings::Condition,
-    signal::Unit,
-    view::TriggerState,
+    moment::Moment, reading::Reading, settings::Condition, signal::Unit, view::TriggerState,
 };
 
 /// One picture: panels one below the other over the same time.

@@ -29,10 +29,7 @@ pub fn from_pages(
 /// What a trigger reads from probes, each answered as expected at once, or not
 /// at all.
 #[must_use]
-pub fn from_probes(
-    asked: &Asked,
-    probes: impl IntoIterator<Item = (Moment, bool)>,
-) -> Vec<Sample> {
+pub fn from_probes(asked: &Asked, probes: impl IntoIterator<Item = (Moment, bool)>) -> Vec<Sample> {
     let asked = std::slice::from_ref(asked);
     let mut all = Probes::new(longest_window(asked));
     let told = |(at, answered): (Moment, bool)| {

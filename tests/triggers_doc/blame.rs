@@ -41,7 +41,8 @@ pub fn blamed() -> Told {
     let title = format!(
         "A deployment at 0. Errors rise above 5% at {}, after it began; the trigger fires at {} and \
          the project goes back to r{to}.",
-        said(pending), said(began)
+        said(pending),
+        said(began)
     );
     let says = vec![
         format!("pending at {}", said(pending)),
@@ -121,7 +122,9 @@ pub fn pending() -> Told {
     let title = format!(
         "The trigger is pending since {} when a deployment begins at 0. It starts anew when the \
          deployment has ended, at {}, fires at {}, and the project goes back to r{to}.",
-        said(before), said(anew), said(began)
+        said(before),
+        said(anew),
+        said(began)
     );
     let says = vec![
         format!("pending since {}", said(before)),
@@ -256,7 +259,7 @@ pub fn others() -> Told {
         (scene.since("errors", Breached, 0), scene.since("api errors", Breached, 0));
     assert!(scene.world.rollbacks().is_empty());
     let held = scene.world.held();
-    let said_so = held.iter().find(|why| why.contains("breaches as well")).unwrap().clone();
+    let said_so = held.iter().find(|why| why.contains("is bad as well")).unwrap().clone();
     scene.mark(0, "web deployed", Tone::Plain);
     scene.mark(other, format!("api fires at {}", said(other)), Tone::Breached);
     scene.mark(fires, format!("web fires at {}: told only", said(fires)), Tone::Breached);
@@ -308,7 +311,8 @@ pub fn group() -> Told {
     let title = format!(
         "Two triggers of a group that needs 2. Errors breach at {} and people are told; at {} the \
          latency breaches as well, and the project goes back to r{to}.",
-        said(first), said(began)
+        said(first),
+        said(began)
     );
     let says = vec![
         format!("at {} errors breach", said(first)),
@@ -331,7 +335,8 @@ pub fn blames() -> Told {
     let trigger = TriggerSettings { blames: vec![ServiceName::new("auth")], ..errors() };
     let run = |trigger| {
         let services = two_services("auth");
-        let mut scene = Scene::of(shop(vec![trigger]), 60, services, |world, _, t| auth_errs(world, t));
+        let mut scene =
+            Scene::of(shop(vec![trigger]), 60, services, |world, _, t| auth_errs(world, t));
         scene.deploy("auth", 2);
         scene.until(330);
         scene
@@ -375,7 +380,8 @@ pub fn nobody() -> Told {
     let title = format!(
         "A deployment at 0 has become good at {}. A breach at {} is blamed on nobody: people are \
          told, nothing goes back.",
-        said(good), said(fires)
+        said(good),
+        said(fires)
     );
     let says = vec![format!("good at {}", said(good)), format!("breach at {}", said(fires))];
     scene.told(title, vec![panel], says)

@@ -56,16 +56,16 @@ pub fn verification() -> Told {
         "A rollback to r{to} begins at {}. Errors of the version before still show in the numbers for \
          a minute and are not judged; the first three samples after that do not breach, and the \
          rollback ends recovered {} after it began.",
-        said(began), said(ended - began)
+        said(began),
+        said(ended - began)
     );
     scene.told(title, vec![panel], vec![format!("{} after it began", said(ended - began))])
 }
 
 pub fn acquittal() -> Told {
     let trigger = TriggerSettings { recover_within: secs(180), ..errors() };
-    let mut scene = Scene::new(shop(vec![trigger]), 60, |_, _, t| {
-        share(if t >= 90 { 0.11 } else { 0.012 }, t)
-    });
+    let mut scene =
+        Scene::new(shop(vec![trigger]), 60, |_, _, t| share(if t >= 90 { 0.11 } else { 0.012 }, t));
     scene.deploy("web", 2);
     scene.until(540);
     let (began, to) = scene.rollback();
@@ -81,9 +81,11 @@ pub fn acquittal() -> Told {
     let title = format!(
         "Errors rise after a deployment, and the project goes back to r{to} at {}. They stay as they \
          were: the rollback ends not-recovered at {}, and r2 is acquitted.",
-        said(began), said(ended)
+        said(began),
+        said(ended)
     );
-    let says = vec![format!("goes back at {}", said(began)), format!("not-recovered at {}", said(ended))];
+    let says =
+        vec![format!("goes back at {}", said(began)), format!("not-recovered at {}", said(ended))];
     scene.told(title, vec![panel], says)
 }
 
@@ -169,7 +171,9 @@ pub fn known_bad_again() -> Told {
     let title = format!(
         "v2 has been rolled back from and is deployed again at {}. People are told at once, and its \
          trigger, pending at {}, needs only `for_known_bad` and fires at {}.",
-        said(told), said(pending), said(began)
+        said(told),
+        said(pending),
+        said(began)
     );
     let says = vec![
         format!("again at {}", said(told)),
@@ -191,7 +195,8 @@ pub fn known_bad_pulled() -> Told {
     let title = format!(
         "v2 has been rolled back from, and something that is no Compose brings it back at {}. \
          {} later the project goes back to r{to}; no trigger is waited for.",
-        said(i64::try_from(AGAIN).unwrap()), said(after)
+        said(i64::try_from(AGAIN).unwrap()),
+        said(after)
     );
     scene.told(title, vec![panel], vec![format!("{} later", said(after))])
 }

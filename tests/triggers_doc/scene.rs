@@ -133,7 +133,8 @@ impl Scene {
             reading
         });
         let (states, pending, project, marks) = Default::default();
-        let mut scene = Self { world, zero, from, log, states, pending, project, marks, busy_until: from };
+        let mut scene =
+            Self { world, zero, from, log, states, pending, project, marks, busy_until: from };
         scene.watch();
         scene.until(0);
         scene
@@ -206,7 +207,11 @@ impl Scene {
         let (now, view) = (self.world.now, self.world.view());
         for trigger in view.services.iter().flat_map(|service| &service.triggers) {
             became(self.states.entry(trigger.name.clone()).or_default(), now, Some(trigger.state));
-            became(self.pending.entry(trigger.name.clone()).or_default(), now, trigger.pending_since);
+            became(
+                self.pending.entry(trigger.name.clone()).or_default(),
+                now,
+                trigger.pending_since,
+            );
         }
         let number = view.revision.map_or(0, |number| number.0);
         let does = match (view.rollback, view.deploying_since, view.standing) {
@@ -220,7 +225,8 @@ impl Scene {
 
     /// What a rollback that runs is doing.
     fn does(&self, id: IncidentId) -> &'static str {
-        let verifies = |fact: &Fact| matches!(fact, Fact::Verifying { incident, .. } if *incident == id);
+        let verifies =
+            |fact: &Fact| matches!(fact, Fact::Verifying { incident, .. } if *incident == id);
         if self.world.facts.iter().any(verifies) { "verifying" } else { "back" }
     }
 
@@ -243,13 +249,15 @@ impl Scene {
     pub fn since(&self, trigger: &str, state: TriggerState, after: i64) -> i64 {
         let mut story = self.states[trigger].iter();
         let found = story.find(|(at, is)| *is == Some(state) && since(self.zero, *at) >= after);
-        let (at, _) = found.unwrap_or_else(|| panic!("{trigger} was never {state:?} after {after}"));
+        let (at, _) =
+            found.unwrap_or_else(|| panic!("{trigger} was never {state:?} after {after}"));
         since(self.zero, *at)
     }
 
     /// The first second at `after` or later since which a trigger was pending.
     pub fn pending(&self, trigger: &str, after: i64) -> i64 {
-        let seconds = self.pending[trigger].iter().filter_map(|(_, at)| Some(since(self.zero, (*at)?)));
+        let seconds =
+            self.pending[trigger].iter().filter_map(|(_, at)| Some(since(self.zero, (*at)?)));
         seconds.filter(|second| *second >= after).min().expect("it was pending")
     }
 
@@ -266,7 +274,8 @@ impl Scene {
     /// The second in which the last rollback began, and where it went to.
     pub fn rollback(&self) -> (i64, u32) {
         let rollbacks = self.world.rollbacks();
-        let last = rollbacks.last().unwrap_or_else(|| panic!("no rollback: {:?}", self.world.held()));
+        let last =
+            rollbacks.last().unwrap_or_else(|| panic!("no rollback: {:?}", self.world.held()));
         (since(self.zero, last.began_at), u32::try_from(last.to.unwrap().0).unwrap())
     }
 
@@ -319,7 +328,8 @@ impl Scene {
     }
 
     pub fn strip(&self, trigger: &str, label: &str) -> Strip {
-        let spans = self.spans(&self.states[trigger], |state| (Tone::from(*state), state.as_str().into()));
+        let spans =
+            self.spans(&self.states[trigger], |state| (Tone::from(*state), state.as_str().into()));
         Strip { label: label.into(), spans }
     }
 
@@ -358,7 +368,8 @@ impl Scene {
     /// The picture, and what the document says beside it.
     pub fn told(self, title: impl Into<String>, panels: Vec<Panel>, says: Vec<String>) -> Told {
         let Self { zero, from, marks, world, .. } = self;
-        Told { plot: Plot { title: title.into(), zero, from, to: world.now, panels, marks }, says }
+        let title = title.into().replace('`', "");
+        Told { plot: Plot { title, zero, from, to: world.now, panels, marks }, says }
     }
 }
 

@@ -102,7 +102,9 @@ pub fn window() -> Told {
     let title = format!(
         "One lost probe of twelve a minute keeps an availability over 20s low for {}, far shorter \
          than `for`. When the service is away the trigger is pending at {} and fires at {}.",
-        said(over - 30), said(second), said(fires)
+        said(over - 30),
+        said(second),
+        said(fires)
     );
     assert_eq!(also, fires, "a breach of a whole window comes as soon");
     let says = vec![format!("for {}", said(over - 30)), format!("fires at {}", said(fires))];

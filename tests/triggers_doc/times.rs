@@ -6,6 +6,7 @@ use rollbackd_core::{
     ratio::Ratio,
     reading::Reading,
     settings::{Clear, Condition, Hold, Mode, OnBlind, TriggerSettings},
+    signal::Signal,
     view::TriggerState::{Blind, Breached, Grace, Ok, Pending},
     words::TriggerId,
 };
@@ -45,7 +46,11 @@ pub fn held_for() -> Told {
     let title = format!(
         "Errors rise above 5% at {}, one sample at {} does not breach, and the trigger is pending \
          anew at {}. It fires at {} and clears at {}.",
-        said(first), said(calm), said(again), said(fires), said(clears)
+        said(first),
+        said(calm),
+        said(again),
+        said(fires),
+        said(clears)
     );
     let says = vec![
         format!("pending at {}", said(first)),
@@ -87,7 +92,8 @@ fn both_rules() -> Vec<TriggerSettings> {
 
 fn rules_panel(scene: &Scene) -> Panel {
     let mut panel = scene.panel("errors");
-    panel.strips = vec![scene.strip("errors", "max_gap 45s"), scene.strip("prometheus", "max_gap 0s")];
+    panel.strips =
+        vec![scene.strip("errors", "max_gap 45s"), scene.strip("prometheus", "max_gap 0s")];
     panel
 }
 
@@ -99,7 +105,8 @@ pub fn gaps() -> Told {
         _ => good(t),
     });
     scene.until(390);
-    let (ours, theirs) = (scene.since("errors", Breached, 0), scene.since("prometheus", Breached, 0));
+    let (ours, theirs) =
+        (scene.since("errors", Breached, 0), scene.since("prometheus", Breached, 0));
     let cleared = scene.since("prometheus", Ok, 60);
     scene.mark(ours, format!("fires at {}", said(ours)), Tone::Breached);
     scene.mark(theirs, format!("with 0s at {}", said(theirs)), Tone::Breached);
@@ -108,7 +115,9 @@ pub fn gaps() -> Told {
         "Two questions without an answer and one empty answer while errors are above 5%. With the \
          usual `max_gap` the time goes on and the trigger fires at {}; with `max_gap = \"0s\"` the \
          empty answer clears it at {} and it fires at {}.",
-        said(ours), said(cleared), said(theirs)
+        said(ours),
+        said(cleared),
+        said(theirs)
     );
     let says = vec![
         format!("fires at {}", said(ours)),
@@ -126,7 +135,8 @@ pub fn long_gap() -> Told {
     });
     scene.until(390);
     let again = scene.pending("errors", 90);
-    let (ours, theirs) = (scene.since("errors", Breached, 0), scene.since("prometheus", Breached, 0));
+    let (ours, theirs) =
+        (scene.since("errors", Breached, 0), scene.since("prometheus", Breached, 0));
     scene.mark(again, format!("pending anew at {}", said(again)), Tone::Pending);
     scene.mark(ours, format!("fires at {}", said(ours)), Tone::Breached);
     let mut panel = rules_panel(&scene);
@@ -135,7 +145,9 @@ pub fn long_gap() -> Told {
         "Five questions in a row fail while errors are above 5%. With the usual `max_gap` the \
          trigger is blind, pending anew at {} and fires at {}; with `max_gap = \"0s\"` failed \
          questions leave its state as it was and it fires at {}.",
-        said(again), said(ours), said(theirs)
+        said(again),
+        said(ours),
+        said(theirs)
     );
     let says = vec![
         format!("pending anew at {}", said(again)),
@@ -163,9 +175,11 @@ pub fn blind() -> Told {
     let title = format!(
         "Errors are above 5% when the source stops answering. 45s after its last value the trigger \
          is blind and what was pending is gone; with new values it is pending at {} and fires at {}.",
-        said(again), said(fires)
+        said(again),
+        said(fires)
     );
-    let says = vec![format!("pending anew at {}", said(again)), format!("fires at {}", said(fires))];
+    let says =
+        vec![format!("pending anew at {}", said(again)), format!("fires at {}", said(fires))];
     scene.told(title, vec![panel], says)
 }
 
@@ -211,9 +225,41 @@ pub fn grace() -> Told {
     let title = format!(
         "A new version errs from its start at 0. Samples of the first minute do not count; the \
          trigger is pending at {} and fires at {}.",
-        said(pending), said(fires)
+        said(pending),
+        said(fires)
     );
     let says = vec![format!("pending at {}", said(pending)), format!("fires at {}", said(fires))];
+    scene.told(title, vec![panel], says)
+}
+
+pub fn health() -> Told {
+    let trigger = TriggerSettings {
+        signal: Signal::Health,
+        condition: Condition::AtLeast(3.0),
+        hold: Hold::For(secs(0)),
+        grace: secs(0),
+        ..named("health", errors())
+    };
+    let mut scene = Scene::new(shop(vec![trigger]), 60, |world, _, t| {
+        let failed = if world.version("web") == 2 { t / 15 } else { 0 };
+        Reading::Value(failed.clamp(0, 5) as f64)
+    });
+    scene.deploy("web", 2);
+    scene.until(180);
+    let (fires, (began, to)) = (scene.since("health", Breached, 0), scene.rollback());
+    scene.mark(0, "deployment", Tone::Plain);
+    scene.mark(fires, format!("fires at {}", said(fires)), Tone::Breached);
+    scene.mark(began, format!("back to r{to} at {}", said(began)), Tone::Breached);
+    let mut panel = scene.panel("health");
+    panel.strips.push(scene.project());
+    let title = format!(
+        "A new version fails its health check from its start. The third failure in a row fires at {}, \
+         and as soon as the deployment has settled, at {}, the project goes back to r{to}.",
+        said(fires),
+        said(began)
+    );
+    let says =
+        vec![format!("fires at {}", said(fires)), format!("at {} it goes back", said(began))];
     scene.told(title, vec![panel], says)
 }
 
@@ -259,7 +305,8 @@ pub fn restart() -> Told {
         "The daemon is restarted twice while errors are above 5%. Away for 20s, what is pending \
          goes on; away for 56s, the gap between two samples is a minute, and the trigger is pending \
          anew at {} and fires at {}.",
-        said(anew), said(fires)
+        said(anew),
+        said(fires)
     );
     let says = vec![format!("pending anew at {}", said(anew)), format!("fires at {}", said(fires))];
     scene.told(title, vec![panel], says)
@@ -283,7 +330,8 @@ pub fn suspended() -> Told {
     let title = format!(
         "The machine is suspended for three minutes while the trigger is pending. When it wakes the \
          time it slept is a gap: pending anew at {}, fires at {}.",
-        said(anew), said(fires)
+        said(anew),
+        said(fires)
     );
     let says = vec![format!("pending anew at {}", said(anew)), format!("fires at {}", said(fires))];
     scene.told(title, vec![panel], says)
@@ -299,8 +347,7 @@ pub fn clock_set_back() -> Told {
     scene.mark(120, "set back by an hour", Tone::Plain);
     scene.mark(fires, format!("fires at {}", said(fires)), Tone::Breached);
     let mut panel = scene.panel("errors");
-    let shows =
-        [(0, 120, Tone::Plain, "14:00 – 14:02"), (120, 300, Tone::Plain, "13:02 – 13:05")];
+    let shows = [(0, 120, Tone::Plain, "14:00 – 14:02"), (120, 300, Tone::Plain, "13:02 – 13:05")];
     panel.strips.push(scene.lasted("wall clock", &shows));
     let title = format!(
         "The machine's clock is set back by an hour while the trigger is pending. It fires at {}, as \
@@ -334,7 +381,9 @@ pub fn clearing() -> Told {
         "A breach that fired at {} wavers around 5%. Without a clearing line it is over at {} and \
          pending again soon after; with `clear_below = \"3%\"` and `clear_for = \"1m\"` it is one \
          breach, over at {}.",
-        said(fires), said(plain), said(clears)
+        said(fires),
+        said(plain),
+        said(clears)
     );
     let says = vec![
         format!("fires at {}", said(fires)),
@@ -357,18 +406,21 @@ pub fn two_levels() -> Told {
         _ => good(t),
     });
     scene.until(450);
-    let (slow, fast) = (scene.since("errors", Breached, 0), scene.since("many errors", Breached, 0));
+    let (slow, fast) =
+        (scene.since("errors", Breached, 0), scene.since("many errors", Breached, 0));
     scene.mark(fast, format!("10% fires at {}", said(fast)), Tone::Breached);
     scene.mark(slow, format!("5% fires at {}", said(slow)), Tone::Breached);
     let mut panel = scene.panel("errors");
-    panel.strips = vec![scene.strip("errors", "5% for 5m"), scene.strip("many errors", "10% for 1m")];
+    panel.strips =
+        vec![scene.strip("errors", "5% for 5m"), scene.strip("many errors", "10% for 1m")];
     if let Some(curve) = &mut panel.curve {
         curve.lines.push(line(scene.settings("many errors")));
     }
     let title = format!(
         "Errors are above 5% and become worse. The trigger of 10% for 1m fires at {}, that of 5% \
          for 5m at {}.",
-        said(fast), said(slow)
+        said(fast),
+        said(slow)
     );
     let says = vec![format!("fires at {}", said(fast)), format!("at {}", said(slow))];
     scene.told(title, vec![panel], says)

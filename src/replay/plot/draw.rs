@@ -34,7 +34,7 @@ const STYLE: &str = "text{font:11px -apple-system,'Segoe UI','Noto Sans',Helveti
 .m{fill:#59636e}path,line{fill:none;stroke:#59636e}.g{stroke:#e6eaee}.c{stroke:#8c959f;stroke-width:1.3}\
 .d{stroke-width:4.6;stroke-linecap:round}.d.ok{stroke:#0072b2}.d.bad{stroke:#d14a00}.d.in{stroke:#fff;stroke-width:2}\
 .l{stroke-dasharray:5 4}.k{stroke-dasharray:2 3}path.bad{stroke:#d14a00}text.bad{fill:#bc4300}\
-.good{stroke:#00805d}text.good{fill:#00714f}.e{text-anchor:end}.t,.s{text-anchor:middle}.s{fill:#1b1f24}.s.w{fill:#fff}";
+path.good{stroke:#00805d}text.good{fill:#00714f}.e{text-anchor:end}.t,.s{text-anchor:middle}.s{fill:#1b1f24}.s.w{fill:#fff}";
 const DARK: &str = "text{fill:#e6edf3}.p{fill:#0d1117;stroke:#30363d}.h{stroke:#0d1117}.m{fill:#9198a1}\
 path,line{stroke:#9198a1}.g{stroke:#21262d}.c{stroke:#6e7681}.d.ok{stroke:#58b0e8}.d.bad,path.bad{stroke:#ff7b39}\
 .d.in{stroke:#0d1117}text.bad{fill:#ff8f57}path.good{stroke:#2fb98e}text.good{fill:#3fcf9f}.s{fill:#1b1f24}.s.w{fill:#fff}";
@@ -203,9 +203,17 @@ impl Drawing {
                 }
             };
             let y = values.y(value);
-            if broken || !dot.joined { line.to(x, y) } else { line.line(x, y) }
+            if broken || !dot.joined {
+                line.to(x, y)
+            } else {
+                line.line(x, y)
+            }
             broken = false;
-            if curve.condition.breached_by(value) { bad.dot(x, y) } else { good.dot(x, y) }
+            if curve.condition.breached_by(value) {
+                bad.dot(x, y)
+            } else {
+                good.dot(x, y)
+            }
             if !dot.counts {
                 hollow.dot(x, y);
             }

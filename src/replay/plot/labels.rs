@@ -47,7 +47,8 @@ pub(super) fn place(marks: &[(f64, &str)], right: f64) -> Vec<Placed> {
             let crosses = x > there.text - 2.0 && x < end + 2.0;
             texts || crosses
         };
-        let row = placed.iter().filter(|other| over(other)).map(|(_, there, _)| there.row + 1).max();
+        let row =
+            placed.iter().filter(|other| over(other)).map(|(_, there, _)| there.row + 1).max();
         placed.push((index, Placed { x, text, row: row.unwrap_or(0) }, text + wide));
     }
     placed.sort_by_key(|(index, ..)| *index);

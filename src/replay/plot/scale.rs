@@ -93,8 +93,12 @@ fn seconds(seconds: u64) -> Duration {
 /// A time as an axis says it: `0`, `30s`, `1m 30s`, `2h`.
 fn words(time: Duration) -> String {
     let whole = time.as_secs();
-    let parts =
-        [(whole / 86_400, "d"), (whole / 3600 % 24, "h"), (whole / 60 % 60, "m"), (whole % 60, "s")];
+    let parts = [
+        (whole / 86_400, "d"),
+        (whole / 3600 % 24, "h"),
+        (whole / 60 % 60, "m"),
+        (whole % 60, "s"),
+    ];
     let said: Vec<String> = parts
         .iter()
         .filter(|(amount, _)| *amount > 0)

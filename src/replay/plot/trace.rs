@@ -52,7 +52,8 @@ impl Trace {
     fn go(&mut self, letter: char, x: f64, y: f64) {
         let (x, y) = ((x * 10.0).round(), (y * 10.0).round());
         let (letter, (from_x, from_y)) = self.at.map_or(('M', (0.0, 0.0)), |at| (letter, at));
-        let (right, down) = (N((x - from_x) / 10.0).to_string(), N((y - from_y) / 10.0).to_string());
+        let (right, down) =
+            (N((x - from_x) / 10.0).to_string(), N((y - from_y) / 10.0).to_string());
         // A minus parts two numbers as well as a space does.
         let needless = letter == ' ' && right.starts_with('-');
         let between = if down.starts_with('-') { "" } else { " " };
