@@ -276,18 +276,17 @@ pub fn others() -> Told {
 }
 
 pub fn group() -> Told {
-    let group = Some(GroupName::new("front"));
-    let errors = TriggerSettings { group: group.clone(), ..errors() };
+    let front = GroupName::new("front");
+    let errors = TriggerSettings { group: Some(front.clone()), ..errors() };
     let slow = TriggerSettings {
         id: TriggerId::new("slow"),
         name: "slow".into(),
         signal: Signal::parse("latency_p99"),
         condition: Condition::Above(2.0),
-        group: group.clone(),
         ..errors.clone()
     };
     let mut settings = shop(vec![errors, slow]);
-    settings.groups = vec![Group { name: group.unwrap(), needs: 2 }];
+    settings.groups = vec![Group { name: front, needs: 2 }];
     let mut scene = Scene::new(settings, 60, |world, trigger, t| {
         let new = world.version("web") == 2;
         match trigger.name.as_str() {

@@ -10,6 +10,7 @@ mod outcome;
 mod scene;
 mod sources;
 mod times;
+mod unseen;
 #[path = "../../core/tests/world/mod.rs"]
 mod world;
 
@@ -26,18 +27,18 @@ type Scenario = (&'static str, fn() -> Told);
 const SCENARIOS: &[Scenario] = &[
     ("for", times::held_for),
     ("share", times::share),
-    ("gaps", times::gaps),
-    ("gaps-long", times::long_gap),
-    ("blind", times::blind),
-    ("blind-breach", times::blind_breach),
+    ("gaps", unseen::gaps),
+    ("gaps-long", unseen::long_gap),
+    ("blind", unseen::blind),
+    ("blind-breach", unseen::blind_breach),
     ("window", sources::window),
     ("min-requests", sources::min_requests),
     ("grace", times::grace),
     ("health", times::health),
     ("grace-dependency", times::grace_of_a_dependency),
-    ("restart", times::restart),
-    ("suspended", times::suspended),
-    ("clock-set-back", times::clock_set_back),
+    ("restart", unseen::restart),
+    ("suspended", unseen::suspended),
+    ("clock-set-back", unseen::clock_set_back),
     ("clearing", times::clearing),
     ("two-levels", times::two_levels),
     ("blame", blame::blamed),

@@ -204,15 +204,15 @@ impl Drawing {
             };
             let y = values.y(value);
             if broken || !dot.joined {
-                line.to(x, y)
+                line.to(x, y);
             } else {
-                line.line(x, y)
+                line.line(x, y);
             }
             broken = false;
             if curve.condition.breached_by(value) {
-                bad.dot(x, y)
+                bad.dot(x, y);
             } else {
-                good.dot(x, y)
+                good.dot(x, y);
             }
             if !dot.counts {
                 hollow.dot(x, y);
