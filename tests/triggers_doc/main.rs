@@ -77,7 +77,9 @@ fn shown(document: &str) -> Vec<(String, String, String)> {
         section.split("![").skip(1).filter_map(move |image| {
             let (words, rest) = image.split_once("](plots/")?;
             let (name, _) = rest.split_once(".svg)")?;
-            let flat = section.split_whitespace().collect::<Vec<_>>().join(" ");
+            // Without the words of its images, which the program writes itself.
+            let lines = section.lines().filter(|line| !line.starts_with("!["));
+            let flat = lines.flat_map(str::split_whitespace).collect::<Vec<_>>().join(" ");
             Some((name.to_owned(), words.to_owned(), flat))
         })
     });
