@@ -67,12 +67,12 @@ pub struct ServiceRecord {
     /// It ran to its end with code 0 and is not restarted: a migration, say.
     #[serde(default)]
     pub one_shot: bool,
-    /// The registry digests of its image (`sha256:...`), sorted: by them it is
-    /// known also where another store gives it another ID.
+    /// The registry digests of the image (`sha256:...`), sorted, each once: it
+    /// is known by them also where another store gives it another ID.
     #[serde(default)]
     pub digests: Vec<String>,
-    /// Something other than Compose made its containers: Compose's label names
-    /// another image than the one that runs.
+    /// A container of it was made by neither Compose nor rollbackd: by a tool
+    /// that pulls images and recreates containers by itself, say.
     #[serde(default)]
     pub unattended: bool,
 }

@@ -26,6 +26,13 @@ pub struct Image {
 }
 
 impl Image {
+    /// Its registry digests alone (`sha256:...`), sorted, each once.
+    #[must_use]
+    pub fn registry_digests(&self) -> Vec<String> {
+        let digests = self.digests.iter().filter_map(|name| Reference::read(name)?.digest);
+        digests.collect::<BTreeSet<_>>().into_iter().collect()
+    }
+
     /// Reads an image's inspect document.
     ///
     /// # Errors
@@ -121,12 +128,27 @@ mod tests {
     use super::*;
 
     const ID: &str = "sha256:00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff";
+    const OTHER: &str = "sha256:ffeeddccbbaa99887766554433221100ffeeddccbbaa99887766554433221100";
 
     #[test]
     fn a_dangling_image_has_no_tags() {
         let image = Image::read(&json!({ "Id": ID, "RepoTags": ["<none>:<none>"] })).unwrap();
         assert!(image.tags.is_empty());
         assert!(Image::read(&json!({ "Id": ID, "RepoTags": null })).unwrap().tags.is_empty());
+    }
+
+    #[test]
+    fn its_registry_digests_are_sorted_and_each_is_told_once() {
+        let digests = json!([
+            format!("b.example:5000/shop@{ID}"),
+            format!("shop@{OTHER}"),
+            format!("a.example/shop@{ID}"),
+            "<none>@<none>",
+        ]);
+        let image = Image::read(&json!({ "Id": ID, "RepoDigests": digests })).unwrap();
+        assert_eq!(image.registry_digests(), [ID, OTHER]);
+        let without = Image::read(&json!({ "Id": ID, "RepoDigests": null })).unwrap();
+        assert!(without.registry_digests().is_empty());
     }
 
     #[test]

@@ -23,6 +23,8 @@ pub const CONFIG_HASH: &str = "com.docker.compose.config-hash";
 pub const DEPENDS_ON: &str = "com.docker.compose.depends_on";
 /// The image's ID when the container was created; v2 alone.
 pub const IMAGE: &str = "com.docker.compose.image";
+/// The version of Compose.
+pub const VERSION: &str = "com.docker.compose.version";
 /// The project's own directory.
 pub const WORKING_DIR: &str = "com.docker.compose.project.working_dir";
 /// The Compose files, comma-separated; under v1 as they were typed.
@@ -69,6 +71,19 @@ impl Container {
     #[must_use]
     pub fn compose_image(&self) -> Option<ImageId> {
         self.label(IMAGE)?.parse().ok()
+    }
+
+    /// What Compose wrote on it that belongs to one image alone: v2 names the
+    /// image, v1's hash of the configuration contains it. Whoever creates a
+    /// container anew with the labels of another copies it. `None` where there
+    /// is no such label.
+    #[must_use]
+    pub fn image_mark(&self) -> Option<String> {
+        if let Some(image) = self.label(IMAGE) {
+            return Some(format!("image {image}"));
+        }
+        let is_v1 = self.label(VERSION).is_some_and(|version| version.starts_with("1."));
+        self.config_hash().filter(|_| is_v1).map(|hash| format!("hash {hash}"))
     }
 
     /// The project's own directory.
@@ -179,6 +194,18 @@ mod tests {
             files,
             [Path::new("/srv/shop/compose.yml"), Path::new("/etc/shop/override.yml")]
         );
+    }
+
+    #[test]
+    fn what_belongs_to_one_image_alone_is_v2s_image_and_v1s_hash() {
+        let mark = |labels: Value| labelled(&labels).image_mark();
+        let v1 = json!({ CONFIG_HASH: "h", VERSION: "1.29.2" });
+        assert_eq!(mark(v1).as_deref(), Some("hash h"));
+        let v2 = json!({ CONFIG_HASH: "h", VERSION: "2.26.1", IMAGE: "sha256:1" });
+        assert_eq!(mark(v2).as_deref(), Some("image sha256:1"));
+        // Under v2 the hash is of the configuration alone.
+        assert_eq!(mark(json!({ CONFIG_HASH: "h", VERSION: "2.14.0" })), None);
+        assert_eq!(mark(Value::Null), None);
     }
 
     #[test]

@@ -24,7 +24,10 @@ use std::sync::Arc;
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 use jiff::Timestamp;
-use rollbackd_core::words::{ContainerId, ImageId, ProjectName};
+use rollbackd_core::{
+    revision::ContainerState,
+    words::{ContainerId, ImageId, ProjectName},
+};
 use serde_json::Value;
 
 use self::{
@@ -125,6 +128,24 @@ impl Docker {
     /// As every call: by cause.
     pub async fn labelled(&self, name: &str, value: &str) -> Result<Vec<Container>, DockerError> {
         self.inspected(Some(&format!("{name}={value}"))).await
+    }
+
+    /// The running containers on the whole host into which a socket of the
+    /// engine is mounted: they may do to containers whatever they like.
+    ///
+    /// # Errors
+    /// As every call: by cause.
+    pub async fn holding_the_socket(&self) -> Result<Vec<Container>, DockerError> {
+        let mut all = self.inspected(None).await?;
+        all.retain(|container| {
+            let mounts = container.document["Mounts"].as_array();
+            let named = |mount: &Value, field: &str| {
+                mount[field].as_str().is_some_and(|path| path.ends_with("docker.sock"))
+            };
+            let holds = |mount| named(mount, "Source") || named(mount, "Destination");
+            container.state == ContainerState::Running && mounts.into_iter().flatten().any(holds)
+        });
+        Ok(all)
     }
 
     async fn inspected(&self, label: Option<&str>) -> Result<Vec<Container>, DockerError> {

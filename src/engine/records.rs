@@ -1,11 +1,15 @@
 //! The inspect documents of containers, kept in the store under their IDs:
 //! what a revision is put back from. They hold the containers' environment, so
-//! nothing of them is ever logged.
+//! nothing of them is ever logged. Beside them: which containers a rollback
+//! made, and which image each mark of Compose belongs to.
 
-use rollbackd_core::words::ContainerId;
+use rollbackd_core::words::{ContainerId, ImageId, IncidentId};
 
 use super::error::EngineError;
-use crate::{docker::container::Container, store::Handle};
+use crate::{
+    docker::container::Container,
+    store::{Handle, Touch},
+};
 
 /// Where containers' documents are kept.
 #[derive(Clone, Debug)]
@@ -29,5 +33,39 @@ impl Records {
             Some(document) => Ok(Some(Container::read(document)?)),
             None => Ok(None),
         }
+    }
+
+    /// Notes what a rollback does to containers.
+    pub(super) async fn touch(
+        &self,
+        incident: IncidentId,
+        containers: Vec<(ContainerId, Touch)>,
+    ) -> Result<(), EngineError> {
+        Ok(self.0.touch(incident, containers).await?)
+    }
+
+    /// What a rollback did to a container.
+    pub(super) async fn touched(
+        &self,
+        container: &Container,
+        incident: IncidentId,
+    ) -> Result<Option<Touch>, EngineError> {
+        Ok(self.0.touched(&container.id, incident).await?)
+    }
+
+    /// Did any rollback make it?
+    pub(super) async fn made(&self, container: &Container) -> Result<bool, EngineError> {
+        Ok(self.0.made(&container.id).await?)
+    }
+
+    /// Notes which image a mark of Compose belongs to: that with which it is
+    /// seen first.
+    pub(super) async fn mark(&self, mark: String, image: ImageId) -> Result<(), EngineError> {
+        Ok(self.0.mark(mark, image).await?)
+    }
+
+    /// The image that a mark of Compose belongs to.
+    pub(super) async fn marked(&self, mark: String) -> Result<Option<ImageId>, EngineError> {
+        Ok(self.0.marked(mark).await?)
     }
 }

@@ -2,13 +2,12 @@
 //! [`super::Handle`]; the simulation calls them directly.
 
 use std::{
-    collections::HashSet,
     fmt,
     path::{Path, PathBuf},
 };
 
 use jiff::Timestamp;
-use rollbackd_core::{effect::Effect, fact::Fact, moment::Moment, words::ContainerId};
+use rollbackd_core::{effect::Effect, fact::Fact, moment::Moment};
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, TransactionBehavior, params};
 use serde::{Serialize, de::DeserializeOwned};
 
@@ -181,61 +180,6 @@ impl Store {
         self.write(|step| acknowledge(step, effect))
     }
 
-    /// Keeps a container's inspect document, in place of an earlier one.
-    ///
-    /// # Errors
-    ///
-    /// When it cannot be written.
-    pub fn put_record(
-        &mut self,
-        container: &ContainerId,
-        document: &serde_json::Value,
-    ) -> Result<(), StoreError> {
-        let document = document.to_string();
-        self.write(|step| {
-            step.execute(
-                "INSERT OR REPLACE INTO record VALUES (?, ?)",
-                params![container.as_str(), document],
-            )?;
-            Ok(())
-        })
-    }
-
-    /// A container's inspect document, if there is one.
-    ///
-    /// # Errors
-    ///
-    /// When it cannot be read.
-    pub fn record(&self, id: &ContainerId) -> Result<Option<serde_json::Value>, StoreError> {
-        let document: Option<String> = self
-            .state
-            .query_row("SELECT document FROM record WHERE container = ?", [id.as_str()], |row| {
-                row.get(0)
-            })
-            .optional()
-            .map_err(|error| self.wrong(&error))?;
-        document.map(|text| self.decode(&text, "record", id)).transpose()
-    }
-
-    /// Forgets every record but these.
-    ///
-    /// # Errors
-    ///
-    /// When it cannot be written.
-    pub fn forget_records(&mut self, except: &[ContainerId]) -> Result<(), StoreError> {
-        let kept: HashSet<&str> = except.iter().map(ContainerId::as_str).collect();
-        self.write(|step| {
-            let mut all = step.prepare_cached("SELECT container FROM record")?;
-            let all = all.query_map([], |row| row.get::<_, String>(0))?;
-            for container in all.collect::<Result<Vec<_>, _>>()? {
-                if !kept.contains(container.as_str()) {
-                    step.execute("DELETE FROM record WHERE container = ?", [container])?;
-                }
-            }
-            Ok(())
-        })
-    }
-
     /// Keeps a checkpoint in place of the one before. It may be lost.
     ///
     /// # Errors
@@ -321,7 +265,7 @@ impl Store {
     }
 
     /// Reads JSON back; the error names the row and never quotes it.
-    fn decode<T: DeserializeOwned>(
+    pub(super) fn decode<T: DeserializeOwned>(
         &self,
         text: &str,
         what: &str,

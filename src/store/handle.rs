@@ -3,13 +3,19 @@
 
 use std::{fmt, path::Path, thread};
 
-use rollbackd_core::{effect::Effect, fact::Fact, moment::Moment, words::ContainerId};
+use rollbackd_core::{
+    effect::Effect,
+    fact::Fact,
+    moment::Moment,
+    words::{ContainerId, ImageId, IncidentId},
+};
 use tokio::sync::{mpsc, oneshot};
 
 use super::{
     database::{Contents, EffectId, Store},
     error::StoreError,
     outbox::{Letter, LetterId, Outbox, Queued},
+    records::Touch,
 };
 use crate::host::clock::Anchor;
 
@@ -141,13 +147,69 @@ impl Handle {
         self.ask(move |store| store.record(&id)).await
     }
 
-    /// Forgets every record but these.
+    /// Forgets every record but these, and what rollbacks did to the containers.
     ///
     /// # Errors
     ///
     /// When it cannot be written.
     pub async fn forget_records(&self, except: Vec<ContainerId>) -> Result<(), StoreError> {
         self.ask(move |store| store.forget_records(&except)).await
+    }
+
+    /// Notes what a rollback does to containers: all or nothing. What it made
+    /// stays made by it.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be written.
+    pub async fn touch(
+        &self,
+        incident: IncidentId,
+        containers: Vec<(ContainerId, Touch)>,
+    ) -> Result<(), StoreError> {
+        self.ask(move |store| store.touch(incident, &containers)).await
+    }
+
+    /// What a rollback did to a container; `None`: nothing.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be read.
+    pub async fn touched(
+        &self,
+        container: &ContainerId,
+        incident: IncidentId,
+    ) -> Result<Option<Touch>, StoreError> {
+        let container = container.clone();
+        self.ask(move |store| store.touched(&container, incident)).await
+    }
+
+    /// Did any rollback make this container?
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be read.
+    pub async fn made(&self, container: &ContainerId) -> Result<bool, StoreError> {
+        let container = container.clone();
+        self.ask(move |store| store.made(&container)).await
+    }
+
+    /// Notes with which image a mark was seen, unless it was seen before.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be written.
+    pub async fn mark(&self, mark: String, image: ImageId) -> Result<(), StoreError> {
+        self.ask(move |store| store.mark(&mark, image)).await
+    }
+
+    /// The image with which a mark was first seen.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be read.
+    pub async fn marked(&self, mark: String) -> Result<Option<ImageId>, StoreError> {
+        self.ask(move |store| store.marked(&mark)).await
     }
 
     /// Keeps a checkpoint in place of the one before. It may be lost.

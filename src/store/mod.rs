@@ -8,6 +8,7 @@ mod directory;
 mod error;
 mod handle;
 mod outbox;
+mod records;
 mod schema;
 #[cfg(test)]
 mod tests;
@@ -16,3 +17,4 @@ pub use database::{Contents, EffectId, Store};
 pub use error::StoreError;
 pub use handle::{Handle, Opened, open};
 pub use outbox::{Letter, LetterId, Outbox, Queued};
+pub use records::Touch;

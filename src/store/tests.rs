@@ -10,12 +10,12 @@ use rollbackd_core::{
     moment::Moment,
     ratio::Ratio,
     reading::Reading,
-    words::ContainerId,
 };
 use rusqlite::Connection;
 use tempfile::TempDir;
 
 mod arbitrary;
+mod records;
 
 use self::arbitrary::{VARIANTS, fact, incident, value, variant};
 use super::{EffectId, Letter, Store, StoreError, open};
@@ -297,7 +297,7 @@ fn a_file_of_a_newer_version_is_refused_and_not_touched() {
     let refused = refused_untouched(&dir);
     assert!(matches!(refused, StoreError::Newer { found: 7, .. }), "{refused:?}");
     let said = refused.to_string().replace(&dir.path().display().to_string(), "DIR");
-    insta::assert_snapshot!(said, @"DIR/state.db was written by a newer rollbackd (format 7, this one knows 1); install that version again, or move the file aside to start anew");
+    insta::assert_snapshot!(said, @"DIR/state.db was written by a newer rollbackd (format 7, this one knows 2); install that version again, or move the file aside to start anew");
 }
 
 #[test]
@@ -392,21 +392,7 @@ fn a_checkpoint_of_another_state_is_not_taken() {
     assert_eq!(store.contents().unwrap().checkpoint, None);
 }
 
-// --- records and letters --------------------------------------------------
-
-#[test]
-fn records_are_replaced_found_and_forgotten_by_their_container() {
-    let dir = TempDir::new().unwrap();
-    let mut store = Store::open(dir.path()).unwrap();
-    let [one, two] = ["one", "two"].map(ContainerId::new);
-    let document = serde_json::json!({ "Config": { "Env": ["A=1"] }, "n": 0.1 });
-    store.put_record(&one, &serde_json::json!({})).unwrap();
-    store.put_record(&one, &document).unwrap();
-    store.put_record(&two, &document).unwrap();
-    store.forget_records(std::slice::from_ref(&one)).unwrap();
-    assert_eq!(store.record(&one).unwrap(), Some(document));
-    assert_eq!(store.record(&two).unwrap(), None);
-}
+// --- letters --------------------------------------------------
 
 #[test]
 fn posting_twice_makes_one_letter_a_recipient_and_acknowledges_the_effect() {

@@ -4,9 +4,6 @@
 use std::{
     cell::RefCell,
     collections::{BTreeMap, BTreeSet},
-    fs,
-    path::{Path, PathBuf},
-    process::{Command, Output, Stdio},
     sync::atomic::{AtomicU32, Ordering},
     time::Duration,
 };
@@ -26,35 +23,13 @@ use rollbackd_core::{
 use serde_json::Value;
 use tokio::sync::broadcast;
 
+use crate::support::engine::{
+    self,
+    compose::{self, Tool},
+};
+
 /// The one rollback of a test.
 pub(crate) const INCIDENT: IncidentId = IncidentId(7);
-
-/// Which Compose deploys.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Tool {
-    V1,
-    V2,
-}
-
-impl Tool {
-    /// Those that are installed; at least one must be.
-    pub(crate) fn all() -> Vec<Self> {
-        let answers = |words: &[&str]| {
-            let mut command = Command::new(words[0]);
-            let command = command.args(&words[1..]).stdin(Stdio::null());
-            command.output().is_ok_and(|output| output.status.success())
-        };
-        let mut all = Vec::new();
-        if answers(&["docker", "compose", "version"]) {
-            all.push(Self::V2);
-        }
-        if answers(&["docker-compose", "version"]) {
-            all.push(Self::V1);
-        }
-        assert!(!all.is_empty(), "install Compose: `docker compose` or `docker-compose`");
-        all
-    }
-}
 
 /// The stage.
 pub(crate) struct Stage {
@@ -66,15 +41,13 @@ pub(crate) struct Stage {
     tool: Tool,
     /// The Compose file's folder; the state directory is in it.
     pub(crate) folder: tempfile::TempDir,
-    host: String,
     volumes: RefCell<BTreeSet<String>>,
 }
 
 impl Stage {
     pub(crate) fn new(tool: Tool) -> Self {
         static NEXT: AtomicU32 = AtomicU32::new(0);
-        let host = std::env::var("ROLLBACKD_TEST_DOCKER")
-            .unwrap_or_else(|_| "unix:///var/run/docker.sock".to_owned());
+        let host = engine::host();
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let project = ProjectName::new(format!("rbdeng{}x{number}", std::process::id()));
         let folder = tempfile::tempdir().expect("a folder can be made");
@@ -100,7 +73,6 @@ impl Stage {
             clock,
             tool,
             folder,
-            host,
             volumes: RefCell::default(),
         }
     }
@@ -115,21 +87,15 @@ impl Stage {
     pub(crate) fn build(&self, name: &str, changes: &[&str]) -> ImageId {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        let tar = program();
         let label = format!("LABEL rollbackd.bench={} rollbackd.build={number}", self.project);
-        let mut words = vec!["import", "-c", &label, "-c", r#"ENTRYPOINT ["/app"]"#];
-        for change in changes {
-            words.extend(["-c", change]);
-        }
-        let reference = self.reference(name);
-        words.extend([tar.to_str().expect("the path is text"), &reference]);
-        self.docker(&words).trim().parse().expect("an import prints the image's ID")
+        let own = [label.as_str(), r#"ENTRYPOINT ["/app"]"#];
+        engine::import(&self.reference(name), &[&own, changes].concat())
     }
 
     /// Writes the Compose file. `$PROJECT` in it is the project's name.
     pub(crate) fn write(&self, file: &str) {
         let file = file.replace("$PROJECT", self.project.as_str());
-        fs::write(self.folder.path().join("compose.yml"), file).expect("the file can be written");
+        compose::write(self.folder.path(), &file);
     }
 
     /// `up -d`; gives what Compose said.
@@ -139,59 +105,25 @@ impl Stage {
 
     /// Likewise; what Compose said is an error when it failed.
     pub(crate) fn try_up(&self, words: &[&str]) -> Result<String, String> {
-        let output = self.compose(&[&["up", "-d"], words].concat());
-        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        let said = self.tool.up(self.project.as_str(), self.folder.path(), words);
         self.note_volumes();
-        if output.status.success() { Ok(said) } else { Err(said) }
-    }
-
-    fn compose(&self, words: &[&str]) -> Output {
-        let mut command = match self.tool {
-            Tool::V1 => Command::new("docker-compose"),
-            Tool::V2 => Command::new("docker"),
-        };
-        if self.tool == Tool::V2 {
-            command.arg("compose");
-        }
-        command
-            .args(["-p", self.project.as_str(), "-f", "compose.yml"])
-            .args(words)
-            .current_dir(self.folder.path())
-            .env("DOCKER_HOST", &self.host)
-            .stdin(Stdio::null())
-            .output()
-            .expect("Compose is installed")
+        said
     }
 
     /// Runs `docker`, which must succeed.
     pub(crate) fn docker(&self, words: &[&str]) -> String {
-        let output = self.try_docker(words);
-        let complaint = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "docker {words:?}: {complaint}");
-        String::from_utf8_lossy(&output.stdout).into_owned()
+        engine::docker(words)
     }
 
     /// Remembers the volumes of the project's containers: Compose leaves
     /// anonymous ones behind, and what was bound by name does not go with `-v`.
     fn note_volumes(&self) {
-        let project = format!("label=com.docker.compose.project={}", self.project);
-        let format = r#"{{range .Mounts}}{{if eq .Type "volume"}}{{println .Name}}{{end}}{{end}}"#;
-        for id in self.lines(&["ps", "-aq", "--filter", &project]) {
-            let found = self.lines(&["inspect", "-f", format, &id]);
-            self.volumes.borrow_mut().extend(found);
-        }
+        self.volumes.borrow_mut().extend(engine::volumes_of(&self.filter()));
     }
 
-    /// What `docker` lists, a line each.
-    fn lines(&self, words: &[&str]) -> Vec<String> {
-        let output = self.try_docker(words).stdout;
-        String::from_utf8_lossy(&output).lines().map(str::to_owned).collect()
-    }
-
-    fn try_docker(&self, words: &[&str]) -> Output {
-        let mut command = Command::new("docker");
-        let command = command.args(["-H", &self.host]).args(words).stdin(Stdio::null());
-        command.output().expect("the `docker` command is installed")
+    /// What finds everything of the project.
+    fn filter(&self) -> String {
+        format!("label=com.docker.compose.project={}", self.project)
     }
 
     /// The container of a service with a number, under its own name.
@@ -346,65 +278,16 @@ pub(crate) fn assert_same(now: &Container, ran: &Container) {
 }
 
 impl Drop for Stage {
-    /// One thing after the other: engines hang when containers of one network
-    /// are removed at the same time.
     fn drop(&mut self) {
-        let project = format!("label=com.docker.compose.project={}", self.project);
-        let state = format!("label=rollbackd.state={}", self.folder.path().join("state").display());
+        let state = self.folder.path().join("state");
         self.note_volumes();
-        for filter in [&project, &state] {
-            for id in self.lines(&["ps", "-aq", "--filter", filter]) {
-                self.try_docker(&["rm", "-f", "-v", &id]);
-            }
+        engine::remove_containers(&self.filter());
+        engine::remove_containers(&format!("label=rollbackd.state={}", state.display()));
+        engine::remove_networks(&self.filter());
+        for volume in self.volumes.take() {
+            engine::try_docker(&["volume", "rm", &volume]);
         }
-        for network in self.lines(&["network", "ls", "-q", "--filter", &project]) {
-            self.try_docker(&["network", "rm", &network]);
-        }
-        let mut volumes = self.volumes.take();
-        volumes.extend(self.lines(&["volume", "ls", "-q", "--filter", &project]));
-        for volume in volumes.iter().filter(|name| !name.is_empty()) {
-            self.try_docker(&["volume", "rm", volume]);
-        }
-        let label = format!("label=rollbackd.bench={}", self.project);
-        for image in self.lines(&["images", "-aq", "--no-trunc", "--filter", &label]) {
-            self.try_docker(&["rmi", "-f", &image]);
-        }
+        engine::remove_volumes(&self.filter());
+        engine::remove_images(&format!("label=rollbackd.bench={}", self.project));
     }
-}
-
-/// The one program of all images, in a tar, built once a build: `run` ends on
-/// SIGTERM, `exit N` ends at once, `check` is a health check that passes.
-fn program() -> PathBuf {
-    const SOURCE: &str = r#"
-        #include <signal.h>
-        #include <stdlib.h>
-        #include <string.h>
-        #include <unistd.h>
-        static void done(int signal) { _exit(0); }
-        int main(int count, char **words) {
-            const char *word = count > 1 ? words[1] : "run";
-            if (!strcmp(word, "check")) return 0;
-            if (count > 2 && !strcmp(word, "exit")) return atoi(words[2]);
-            signal(SIGTERM, done);
-            for (;;) pause();
-        }
-    "#;
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("engine-program");
-    let tar = folder.join("app.tar");
-    if tar.exists() {
-        return tar;
-    }
-    // Several tests may build it at once: each its own, and one rename wins.
-    let own = folder.join(std::process::id().to_string());
-    fs::create_dir_all(&own).expect("the build folder can be written");
-    fs::write(own.join("app.c"), SOURCE).expect("the build folder can be written");
-    let made = |command: &mut Command| {
-        let status = command.current_dir(&own).status().expect("gcc and tar are installed");
-        assert!(status.success(), "the program of the test images could not be built");
-    };
-    made(Command::new("gcc").args(["-static", "-Os", "-s", "-o", "app", "app.c"]));
-    made(Command::new("tar").args(["--owner=0", "--group=0", "-cf", "app.tar", "app"]));
-    fs::rename(own.join("app.tar"), &tar).expect("both are in one folder");
-    let _ = fs::remove_dir_all(&own);
-    tar
 }

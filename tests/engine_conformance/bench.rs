@@ -2,11 +2,9 @@
 //! of its own that are removed afterwards, also when the promise was broken.
 
 use std::{
+    cell::OnceCell,
     collections::BTreeSet,
-    fs, io,
     net::{Ipv4Addr, TcpListener},
-    path::{Path, PathBuf},
-    process::{Command, Output, Stdio},
     sync::atomic::{AtomicU32, Ordering},
     time::Duration,
 };
@@ -19,11 +17,16 @@ use rollbackd::{
         labels,
         model::{Behaviour, Model},
     },
+    engine::{Engine, compose::Compose, records::Records},
     host::clock::Clock,
+    store,
 };
 use rollbackd_core::words::{ContainerId, ImageId, ProjectName};
 use serde_json::{Value, json};
+use tempfile::TempDir;
 use tokio::sync::broadcast;
+
+use crate::support::{engine, registry::Registry};
 
 /// How long the real engine may take for anything a promise waits for.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
@@ -32,21 +35,25 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 pub(crate) struct Bench {
     /// The connection under test.
     pub(crate) docker: Docker,
+    /// The room on it.
+    pub(crate) engine: Engine,
     /// Begins the name of everything that this bench makes; also a project.
     pub(crate) name: String,
     clock: Clock,
-    kind: Kind,
+    pub(crate) kind: Kind,
+    /// The Compose file and the state directory.
+    pub(crate) folder: TempDir,
 }
 
-enum Kind {
+pub(crate) enum Kind {
     Model(Model),
     Real(Real),
 }
 
 /// The real engine, spoken to by the `docker` command where a person would.
-struct Real {
-    host: String,
+pub(crate) struct Real {
     name: String,
+    registry: OnceCell<Registry>,
 }
 
 impl Bench {
@@ -55,19 +62,28 @@ impl Bench {
         let clock = Clock::resume(None);
         let model = Model::new(clock.clone());
         let docker = Docker::model(model.clone());
-        Self { docker, name: "bench".to_owned(), clock, kind: Kind::Model(model) }
+        Self::on(docker, "bench".to_owned(), clock, Kind::Model(model))
     }
 
     /// On the real engine: `$ROLLBACKD_TEST_DOCKER`, else the usual socket.
     pub(crate) fn real() -> Self {
         static NEXT: AtomicU32 = AtomicU32::new(0);
-        let host = std::env::var("ROLLBACKD_TEST_DOCKER")
-            .unwrap_or_else(|_| "unix:///var/run/docker.sock".to_owned());
+        let host = engine::host();
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let name = format!("rbdconf-{}-{number}", std::process::id());
         let docker = Docker::connect(&host).expect("the host is an address");
-        let kind = Kind::Real(Real { host, name: name.clone() });
-        Self { docker, name, clock: Clock::resume(None), kind }
+        let kind = Kind::Real(Real { name: name.clone(), registry: OnceCell::new() });
+        Self::on(docker, name, Clock::resume(None), kind)
+    }
+
+    fn on(docker: Docker, name: String, clock: Clock, kind: Kind) -> Self {
+        let folder = tempfile::tempdir().expect("a folder can be made");
+        let state = folder.path().join("state");
+        let records = Records::new(store::open(&state).expect("the store opens").handle);
+        let (happenings, _) = broadcast::channel(64);
+        let (own, dates) = (docker.clone(), clock.clone());
+        let compose = Compose::new(own, records, dates, happenings, &state, false);
+        Self { docker, engine: Engine::Compose(compose), name, clock, kind, folder }
     }
 
     /// The name of something of this bench.
@@ -105,7 +121,7 @@ impl Bench {
         let name = self.named(what);
         match &self.kind {
             Kind::Model(model) => model.network(&name),
-            Kind::Real(real) => drop(real.docker(&["network", "create", &name])),
+            Kind::Real(_) => drop(engine::docker(&["network", "create", &name])),
         }
         name
     }
@@ -116,12 +132,12 @@ impl Bench {
         let name = self.named(what);
         match &self.kind {
             Kind::Model(model) => model.network_with_subnet(&name, Ipv4Addr::new(10, 199, 0, 0)),
-            Kind::Real(real) => {
+            Kind::Real(_) => {
                 // Others may have chosen the same: the first that is free.
                 let made = (0..=255).any(|third| {
                     let subnet = format!("10.199.{third}.0/24");
                     let words = ["network", "create", "--subnet", &subnet, &name];
-                    real.try_docker(&words).is_ok_and(|output| output.status.success())
+                    engine::try_docker(&words).status.success()
                 });
                 assert!(made, "no subnet is free");
             }
@@ -131,7 +147,7 @@ impl Bench {
 
     /// The program of all images as a file of this machine.
     pub(crate) fn program(&self) -> String {
-        program().with_file_name("app").display().to_string()
+        engine::program::file().display().to_string()
     }
 
     /// A person prunes images; on the real engine only those of this bench.
@@ -141,7 +157,7 @@ impl Bench {
             Kind::Real(real) => {
                 let filter = format!("label=rollbackd.bench={}", real.name);
                 let how = if all { "-af" } else { "-f" };
-                real.docker(&["image", "prune", how, "--filter", &filter]);
+                engine::docker(&["image", "prune", how, "--filter", &filter]);
             }
         }
     }
@@ -269,7 +285,12 @@ impl Drop for Ears {
 }
 
 impl Real {
-    fn import(&self, reference: &str, behaviour: Behaviour, config: &Value) -> ImageId {
+    /// Its registry, which starts when it is first asked for.
+    pub(crate) fn registry(&self) -> &Registry {
+        self.registry.get_or_init(Registry::start)
+    }
+
+    pub(crate) fn import(&self, reference: &str, behaviour: Behaviour, config: &Value) -> ImageId {
         let mut changes = vec![format!("LABEL rollbackd.bench={}", self.name)];
         changes.push(match behaviour {
             Behaviour::CannotExecute => r#"ENTRYPOINT ["/nope"]"#.to_owned(),
@@ -292,94 +313,23 @@ impl Real {
         for (path, _) in config["Volumes"].as_object().into_iter().flatten() {
             changes.push(format!("VOLUME {path}"));
         }
-        let tar = program();
-        let mut words = vec!["import"];
-        for change in &changes {
-            words.extend(["-c", change]);
-        }
-        words.extend([tar.to_str().expect("the path is text"), reference]);
-        self.docker(&words).trim().parse().expect("an import prints the image's ID")
-    }
-
-    /// Runs `docker`, which must succeed.
-    fn docker(&self, words: &[&str]) -> String {
-        let output = self.try_docker(words).expect("the `docker` command is installed");
-        let complaint = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "docker {words:?}: {complaint}");
-        String::from_utf8_lossy(&output.stdout).into_owned()
-    }
-
-    fn try_docker(&self, words: &[&str]) -> io::Result<Output> {
-        Command::new("docker").args(["-H", &self.host]).args(words).stdin(Stdio::null()).output()
-    }
-
-    /// What `docker` lists, a line each.
-    fn listed(&self, words: &[&str]) -> Vec<String> {
-        let output = self.try_docker(words).map(|output| output.stdout).unwrap_or_default();
-        String::from_utf8_lossy(&output).lines().map(str::to_owned).collect()
+        let changes: Vec<&str> = changes.iter().map(String::as_str).collect();
+        engine::import(reference, &changes)
     }
 }
 
 impl Drop for Real {
-    /// One thing after the other: engines hang when containers of one network
-    /// are removed at the same time.
     fn drop(&mut self) {
-        let filter = format!("name=^/?{}-", self.name);
-        let mut volumes = BTreeSet::new();
-        for id in self.listed(&["ps", "-aq", "--no-trunc", "--filter", &filter]) {
-            let format =
-                r#"{{range .Mounts}}{{if eq .Type "volume"}}{{println .Name}}{{end}}{{end}}"#;
-            volumes.extend(self.listed(&["inspect", "-f", format, &id]));
-            let _ = self.try_docker(&["rm", "-f", "-v", &id]);
+        let (own, begun) = (format!("name=^{}-", self.name), format!("name=^/?{}-", self.name));
+        let project = format!("label={}={}", labels::PROJECT, self.name);
+        let volumes: BTreeSet<String> = engine::volumes_of(&begun).into_iter().collect();
+        engine::remove_containers(&begun);
+        for volume in volumes {
+            engine::try_docker(&["volume", "rm", "-f", &volume]);
         }
-        let own = format!("name=^{}-", self.name);
-        volumes.extend(self.listed(&["volume", "ls", "-q", "--filter", &own]));
-        for volume in volumes.iter().filter(|name| !name.is_empty()) {
-            let _ = self.try_docker(&["volume", "rm", "-f", volume]);
-        }
-        for network in self.listed(&["network", "ls", "-q", "--filter", &own]) {
-            let _ = self.try_docker(&["network", "rm", &network]);
-        }
-        let label = format!("label=rollbackd.bench={}", self.name);
-        for image in self.listed(&["images", "-aq", "--no-trunc", "--filter", &label]) {
-            let _ = self.try_docker(&["rmi", "-f", &image]);
-        }
+        engine::remove_volumes(&own);
+        engine::remove_networks(&own);
+        engine::remove_networks(&project);
+        engine::remove_images(&format!("label=rollbackd.bench={}", self.name));
     }
-}
-
-/// The one program of all images, in a tar, built once a build: `run` ends on
-/// SIGTERM, `stubborn` does not, `exit N` ends at once.
-fn program() -> PathBuf {
-    const SOURCE: &str = r#"
-        #include <signal.h>
-        #include <stdlib.h>
-        #include <string.h>
-        #include <unistd.h>
-        static void done(int signal) { _exit(0); }
-        int main(int count, char **words) {
-            const char *word = count > 1 ? words[1] : "run";
-            if (count > 2 && !strcmp(word, "exit")) return atoi(words[2]);
-            signal(SIGTERM, strcmp(word, "run") ? SIG_IGN : done);
-            for (;;) pause();
-        }
-    "#;
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("bench-programs");
-    let tar = folder.join("app.tar");
-    if tar.exists() {
-        return tar;
-    }
-    // Several tests may build it at once: each its own, and one rename wins.
-    let own = folder.join(std::process::id().to_string());
-    fs::create_dir_all(&own).expect("the build folder can be written");
-    fs::write(own.join("app.c"), SOURCE).expect("the build folder can be written");
-    let made = |command: &mut Command| {
-        let status = command.current_dir(&own).status().expect("gcc and tar are installed");
-        assert!(status.success(), "the program of the test images could not be built");
-    };
-    made(Command::new("gcc").args(["-static", "-Os", "-s", "-o", "app", "app.c"]));
-    made(Command::new("tar").args(["--owner=0", "--group=0", "-cf", "app.tar", "app"]));
-    fs::rename(own.join("app"), folder.join("app")).expect("both are in one folder");
-    fs::rename(own.join("app.tar"), &tar).expect("both are in one folder");
-    let _ = fs::remove_dir_all(&own);
-    tar
 }

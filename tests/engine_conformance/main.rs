@@ -3,16 +3,32 @@
 //! must not be relied on.
 
 #![cfg(feature = "testing")]
-#![allow(clippy::unwrap_used, reason = "in a test, a broken promise is a panic")]
+#![allow(clippy::panic, clippy::unwrap_used, reason = "in a test, a broken promise is a panic")]
 
 mod bench;
 mod images;
 mod life;
+mod origin;
+mod people;
 mod places;
+#[path = "../support/room.rs"]
+#[allow(
+    clippy::disallowed_methods,
+    clippy::new_without_default,
+    clippy::panic,
+    clippy::print_stderr,
+    clippy::unwrap_used,
+    dead_code,
+    missing_docs,
+    unreachable_pub,
+    reason = "the support of all tests, and nobody's library"
+)]
+mod support;
 
 use bench::Bench;
 use images::*;
 use life::*;
+use origin::*;
 use places::*;
 
 /// Each promise, as a test on the model and as one on the real engine.
@@ -69,4 +85,12 @@ promises! {
     containers_are_found_by_their_reference
     events_carry_the_labels
     what_runs_uses_memory_and_processor
+    the_digests_of_a_pulled_image_are_known
+    an_image_of_no_registry_has_no_digests
+    a_container_that_a_puller_recreated_is_seen_as_unattended
+    what_a_puller_recreated_before_anybody_looked_is_seen_as_unattended
+    what_compose_recreated_is_not
+    what_was_built_here_and_deployed_is_not
+    what_rollbackd_put_back_is_not
+    a_put_back_leaves_what_somebody_deployed_in_its_place
 }

@@ -1,8 +1,11 @@
 //! What was rolled back from comes back; and what was rolled back from though it
 //! was not the cause.
 
+use rollbackd::docker::Docker;
+
 use crate::support::{
-    config::Config, daemon::Daemon, mail::MailSink, project::Project, traffic::Traffic,
+    config::Config, daemon::Daemon, engine::puller, mail::MailSink, project::Project,
+    registry::Registry, traffic::Traffic,
 };
 
 #[test]
@@ -28,6 +31,33 @@ fn a_bad_image_deployed_again_within_minutes_is_put_back_before_it_hurts() {
         mail.arrived().into_iter().find(|mail| mail.subject.contains("known to be bad is back"))
     });
     assert!(told.text.contains("incident 1"), "{}", told.text);
+}
+
+#[tokio::test]
+async fn what_a_puller_brings_back_is_put_back_at_once() {
+    let registry = Registry::start();
+    let mut project = Project::new();
+    project.repository = format!("{}/{}", registry.address, project.name);
+    project.variables("");
+    let v1 = project.image("v1", "");
+    project.image("v2", "SHOP_ERRORS=50%");
+    registry.publish(&project.repository, "v1");
+    assert!(project.compose(&["pull", "-q"]).status.success());
+    project.up();
+    let _traffic = Traffic::start(project.port).unwrap();
+    let daemon = Daemon::start(&project, &Config::new(&project).errors(&project));
+    daemon.wait_armed();
+    registry.publish(&project.repository, "v2");
+    let docker = Docker::connect("unix:///var/run/docker.sock").unwrap();
+    let name = project.container("web")["Name"].as_str().unwrap().trim_matches('/').to_owned();
+
+    puller::update(&docker, &name).await.expect("there is a newer one");
+    assert_eq!(daemon.wait_ended(1)["outcome"], "recovered", "the first time it has to break");
+    assert_eq!(project.running_image("web"), v1);
+    puller::update(&docker, &name).await.expect("the registry still has it");
+    let again = daemon.wait_ended(2);
+    assert_eq!(again["cause"], "known-bad", "{again:#}");
+    assert_eq!(project.running_image("web"), v1);
 }
 
 #[test]

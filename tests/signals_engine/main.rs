@@ -3,6 +3,19 @@
 #![allow(missing_docs, reason = "a test")]
 
 mod stage;
+#[path = "../support/room.rs"]
+#[allow(
+    clippy::disallowed_methods,
+    clippy::new_without_default,
+    clippy::panic,
+    clippy::print_stderr,
+    clippy::unwrap_used,
+    dead_code,
+    missing_docs,
+    unreachable_pub,
+    reason = "the support of all tests, and nobody's library"
+)]
+mod support;
 
 use std::time::Duration;
 
@@ -16,7 +29,10 @@ use rollbackd_core::{
 };
 use tokio::time::Instant;
 
-use self::stage::{Stage, asked, docker, needs, try_docker};
+use self::{
+    stage::{Stage, asked, needs},
+    support::engine::{docker, try_docker},
+};
 
 /// No sample comes by itself in a test's time.
 const NEVER: Duration = Duration::from_secs(100_000);

@@ -4,9 +4,6 @@
 
 use std::{
     collections::BTreeMap,
-    fs,
-    path::{Path, PathBuf},
-    process::{Command, Stdio},
     sync::atomic::{AtomicU32, Ordering},
     time::Duration,
 };
@@ -28,9 +25,10 @@ use tokio::{
     task::AbortHandle,
 };
 
+use crate::support::engine::{self, docker};
+
 /// How long the engine may take for anything a test waits for.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
-const HOST: &str = "unix:///var/run/docker.sock";
 
 /// A project of its own on the real engine.
 pub(crate) struct Stage {
@@ -46,8 +44,7 @@ impl Stage {
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let project = format!("rbdsig-{}-{number}", std::process::id());
         let image = format!("{project}/app:1");
-        let tar = program();
-        docker(&["import", "-c", "ENTRYPOINT [\"/app\"]", &tar.to_string_lossy(), &image]);
+        engine::import(&image, &[r#"ENTRYPOINT ["/app"]"#]);
         Self { project, image }
     }
 
@@ -113,16 +110,9 @@ impl Stage {
 }
 
 impl Drop for Stage {
-    /// One thing after the other: engines hang when containers of one network
-    /// are removed at the same time.
     fn drop(&mut self) {
-        let filter = format!("label=com.docker.compose.project={}", self.project);
-        let listed = Command::new("docker").args(["ps", "-aq", "--filter", &filter]).output();
-        let listed = listed.map(|output| output.stdout).unwrap_or_default();
-        for id in String::from_utf8_lossy(&listed).lines() {
-            drop(Command::new("docker").args(["rm", "-f", "-v", id]).output());
-        }
-        drop(Command::new("docker").args(["rmi", "-f", &self.image]).output());
+        engine::remove_containers(&format!("label=com.docker.compose.project={}", self.project));
+        engine::try_docker(&["rmi", "-f", &self.image]);
     }
 }
 
@@ -177,7 +167,7 @@ pub(crate) fn needs(source: Option<Source>) -> (Needs, mpsc::Receiver<Sample>) {
             .into_iter()
             .map(|source| ("s".to_owned(), source))
             .collect::<BTreeMap<_, _>>(),
-        docker: Docker::connect(HOST).expect("it is an address"),
+        docker: Docker::connect(&engine::host()).expect("it is an address"),
         events: broadcast::channel(1024).0,
         samples,
     };
@@ -214,46 +204,4 @@ pub(crate) fn asked(project: &str, trigger: u32, signal: &str, ask: Ask, every: 
         start_timeout: Duration::from_secs(2),
         watch: Watch { trigger: settings, ask },
     }
-}
-
-/// Runs `docker`, which must succeed.
-pub(crate) fn docker(words: &[&str]) -> String {
-    let output = try_docker(words);
-    let complaint = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "docker {words:?}: {complaint}");
-    String::from_utf8_lossy(&output.stdout).into_owned()
-}
-
-/// Runs `docker`, which may fail.
-pub(crate) fn try_docker(words: &[&str]) -> std::process::Output {
-    let run = Command::new("docker").args(["-H", HOST]).args(words).stdin(Stdio::null()).output();
-    run.expect("the `docker` command is installed and its engine runs")
-}
-
-/// The one program of all containers, in a tar, built once a build: `run` waits
-/// for SIGTERM, `exit N` ends, `sleep S N` ends after a while, `eat` takes
-/// memory without end, `spin` computes, `serve PORT STEP` serves a metrics page
-/// whose counters grow with each reading.
-fn program() -> PathBuf {
-    const SOURCE: &str = include_str!("app.c");
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("signals-programs");
-    let tar = folder.join("app.tar");
-    let source = folder.join("app.c");
-    if tar.exists() && fs::read_to_string(&source).is_ok_and(|built| built == SOURCE) {
-        return tar;
-    }
-    // Several tests may build it at once: each its own, and one rename wins.
-    let own = folder.join(std::process::id().to_string());
-    fs::create_dir_all(&own).expect("the build folder can be written");
-    fs::write(own.join("app.c"), SOURCE).expect("the build folder can be written");
-    let made = |command: &mut Command| {
-        let status = command.current_dir(&own).status().expect("gcc and tar are installed");
-        assert!(status.success(), "the program of the test containers could not be built");
-    };
-    made(Command::new("gcc").args(["-static", "-Os", "-s", "-o", "app", "app.c"]));
-    made(Command::new("tar").args(["--owner=0", "--group=0", "-cf", "app.tar", "app"]));
-    fs::rename(own.join("app.tar"), &tar).expect("both are in one folder");
-    fs::rename(own.join("app.c"), &source).expect("both are in one folder");
-    drop(fs::remove_dir_all(&own));
-    tar
 }

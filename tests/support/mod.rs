@@ -5,6 +5,9 @@
 
 pub mod config;
 pub mod daemon;
+#[allow(dead_code, reason = "the tests of one room use the rest")]
+pub mod engine;
+pub mod process;
 pub mod project;
 pub mod prometheus;
 pub mod registry;
@@ -23,20 +26,4 @@ pub mod message;
 #[allow(dead_code, reason = "the demo uses the rest")]
 pub mod traffic;
 
-use std::net::{Ipv4Addr, TcpListener};
-
-/// A port of this machine that nobody uses at this moment.
-pub fn free_port() -> u16 {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-    listener.local_addr().unwrap().port()
-}
-
-/// A child process that is killed when it is dropped.
-pub struct Running(pub std::process::Child);
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        drop(self.0.kill());
-        drop(self.0.wait());
-    }
-}
+pub use process::{Running, free_port};

@@ -8,7 +8,11 @@ use std::{
 
 use tempfile::TempDir;
 
-use super::{Running, docker::docker, free_port, wait::until};
+use super::{
+    engine::{docker, lines},
+    process::{Running, free_port},
+    wait::until,
+};
 
 /// A registry; dropped, it is gone with all it holds.
 pub struct Registry {
@@ -47,13 +51,21 @@ impl Registry {
     /// Pushes `REPOSITORY:TAG` as `REPOSITORY:latest`, as a build server does;
     /// afterwards this machine does not have that `latest` by its own doing.
     pub fn publish(&self, repository: &str, tag: &str) {
-        let latest = format!("{repository}:latest");
-        let before = docker(&["image", "inspect", "--format", "{{.Id}}", &latest]).ok();
-        docker(&["tag", &format!("{repository}:{tag}"), &latest]).unwrap();
-        docker(&["push", "-q", &latest]).unwrap();
-        match before {
-            Some(id) => docker(&["tag", id.trim(), &latest]).unwrap(),
-            None => docker(&["rmi", &latest]).unwrap(),
+        self.push(&format!("{repository}:latest"), |latest| {
+            docker(&["tag", &format!("{repository}:{tag}"), latest]);
+        });
+    }
+
+    /// Pushes what `make` gives this reference, as another machine does it:
+    /// afterwards this one has under it what it had before.
+    pub fn push<T>(&self, reference: &str, make: impl FnOnce(&str) -> T) -> T {
+        let before = lines(&["image", "inspect", "--format", "{{.Id}}", reference]);
+        let made = make(reference);
+        docker(&["push", "-q", reference]);
+        match before.first() {
+            Some(id) => docker(&["tag", id, reference]),
+            None => docker(&["rmi", reference]),
         };
+        made
     }
 }

@@ -26,7 +26,7 @@ pub(super) struct Built {
 }
 
 /// The short form of a tag: `shop` is `shop:latest`.
-fn spelled(reference: &str) -> Option<String> {
+pub(super) fn spelled(reference: &str) -> Option<String> {
     let read = Reference::read(reference)?;
     Some(match (read.tag, read.digest) {
         (_, Some(digest)) => format!("{}@{digest}", read.repository),
@@ -42,6 +42,16 @@ impl World {
         behaviour: Behaviour,
         further: &Value,
     ) -> ImageId {
+        let image = self.built(behaviour, further);
+        let id = image.id;
+        self.images.insert(id, image);
+        self.put_tag(id, &spelled(reference).unwrap_or_default());
+        self.image_event("import", id);
+        id
+    }
+
+    /// A new image, which nobody has yet.
+    pub(super) fn built(&mut self, behaviour: Behaviour, further: &Value) -> Built {
         // 64 digits by construction.
         let id: ImageId = format!("sha256:{}", self.identity()).parse().expect("an ID is hex");
         let (program, words): (&str, Value) = match behaviour {
@@ -63,10 +73,7 @@ impl World {
         }
         let created = self.date();
         let (tags, digests) = (BTreeSet::new(), BTreeSet::new());
-        self.images.insert(id, Built { id, created, tags, digests, config, behaviour });
-        self.put_tag(id, &spelled(reference).unwrap_or_default());
-        self.image_event("import", id);
-        id
+        Built { id, created, tags, digests, config, behaviour }
     }
 
     /// The images with a tag in this repository, as the engine lists them.
@@ -114,13 +121,17 @@ impl World {
     }
 
     fn put_tag(&mut self, id: ImageId, name: &str) {
+        self.move_tag(id, name);
+        self.image_event("tag", id);
+    }
+
+    fn move_tag(&mut self, id: ImageId, name: &str) {
         for image in self.images.values_mut() {
             image.tags.remove(name);
         }
         if let Some(image) = self.images.get_mut(&id) {
             image.tags.insert(name.to_owned());
         }
-        self.image_event("tag", id);
     }
 
     pub(super) fn untag(&mut self, reference: &str) -> Result<(), Refusal> {
@@ -155,7 +166,11 @@ impl World {
         let name = spelled(reference).ok_or_else(missing)?;
         let image = self.registry.get(&name).ok_or_else(missing)?.clone();
         let id = image.id;
-        self.images.entry(id).or_insert(image).digests.insert(name);
+        let digests = image.digests.clone();
+        self.images.entry(id).or_insert(image).digests.extend(digests);
+        if !name.contains('@') {
+            self.move_tag(id, &name);
+        }
         self.image_event("pull", id);
         Ok(())
     }

@@ -17,6 +17,7 @@ mod image;
 mod life;
 mod network;
 mod person;
+mod puller;
 #[cfg(test)]
 mod tests;
 mod world;

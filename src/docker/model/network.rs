@@ -53,6 +53,15 @@ impl Endpoint {
         }
     }
 
+    /// As the API's endpoint settings, without the alias that a container of
+    /// this ID got from the engine.
+    pub(super) fn settings(&self, id: &str) -> Value {
+        let mut aliases = self.aliases.as_array().cloned().unwrap_or_default();
+        aliases.retain(|alias| !alias.as_str().is_some_and(|alias| id.starts_with(alias)));
+        json!({ "Aliases": aliases, "IPAMConfig": self.ipam, "Links": self.links,
+            "DriverOpts": self.driver })
+    }
+
     fn add_alias(&mut self, alias: &str) {
         let mut aliases = self.aliases.as_array().cloned().unwrap_or_default();
         if !aliases.iter().any(|one| one == alias) {

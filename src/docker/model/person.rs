@@ -80,8 +80,8 @@ impl Model {
         self.up(&Service::new(project, service, image))
     }
 
-    /// A person deploys a service: each container whose image or configuration
-    /// is another is recreated, as Compose v2 does it; others are started.
+    /// A person deploys a service: each container whose image or configuration,
+    /// as its labels tell it, is another is recreated, as Compose v2 does it; others are started.
     /// Gives the containers' IDs by number.
     ///
     /// # Errors
@@ -169,8 +169,10 @@ impl World {
             return Ok(ContainerId::new(id));
         };
         let present = &self.containers[self.index(&old)?];
-        let hash = &present.config["Labels"][labels::CONFIG_HASH];
-        if present.image == image && *hash == service.hash() {
+        // Compose goes by what it wrote, not by what runs.
+        let wrote = |label: &str| present.config["Labels"][label].as_str().unwrap_or_default();
+        let same_image = wrote(labels::IMAGE) == image.to_string();
+        if same_image && wrote(labels::CONFIG_HASH) == service.hash() {
             self.start(&old)?;
             return Ok(ContainerId::new(old));
         }

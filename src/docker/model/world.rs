@@ -24,7 +24,7 @@ pub(super) struct World {
     /// In the order of their creation.
     pub(super) containers: Vec<Made>,
     pub(super) images: BTreeMap<ImageId, Built>,
-    /// Reference with a digest → what a pull of it brings.
+    /// Reference with a tag or a digest → what a pull of it brings.
     pub(super) registry: BTreeMap<String, Built>,
     pub(super) networks: BTreeMap<String, Net>,
     pub(super) volumes: BTreeSet<String>,

@@ -42,11 +42,14 @@ impl Compose {
         let at = self.clock.now();
         let containers = self.docker.containers(project).await?;
         let former = self.former_services(&containers).await?;
+        let present = observe::present(&containers);
         let mut seen = BTreeSet::new();
-        for container in observe::present(&containers) {
+        for container in &present {
             let recorded = self.records.get(&container.id).await?;
             if recorded.is_some() {
                 seen.insert(container.id.clone());
+            } else if let (Some(mark), Some(image)) = (container.image_mark(), container.image_id) {
+                self.records.mark(mark, image).await?;
             }
             // One that was moved aside was recorded under its own name.
             let moved = names::parse(&container.name).is_some();
@@ -55,7 +58,9 @@ impl Compose {
             }
         }
         let changed_at = observe::first_created(&containers, |id| seen.contains(id), &self.clock);
-        let seen = observe::observation(project, &containers, &former, &self.clock, changed_at);
+        let origins = self.origins(&present).await?;
+        let clock = &self.clock;
+        let seen = observe::observation(project, &containers, &former, &origins, clock, changed_at);
         Ok(Observation { at, ..seen })
     }
 

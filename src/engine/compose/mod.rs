@@ -9,6 +9,7 @@ mod keep;
 pub mod look;
 mod names;
 mod observe;
+mod origin;
 mod ports;
 mod put_back;
 mod ready;

@@ -13,6 +13,7 @@ use super::{
     document,
     fingerprint::of_service,
     names::{self, Marked, Part},
+    origin::Origins,
 };
 use crate::{
     docker::{container::Container, labels},
@@ -63,6 +64,7 @@ pub(super) fn observation(
     project: &ProjectName,
     containers: &[Container],
     former: &BTreeMap<ContainerId, ServiceName>,
+    origins: &Origins,
     clock: &Clock,
     changed_at: Option<Moment>,
 ) -> Observation {
@@ -76,14 +78,14 @@ pub(super) fn observation(
     }
     let seen = |(name, mut containers): (&ServiceName, Vec<&Container>)| {
         containers.sort_by(|a, b| (a.number, &a.name).cmp(&(b.number, &b.name)));
-        service_seen(name, &containers, &services, clock)
+        service_seen(name, &containers, &services, origins, clock)
     };
     Observation {
         project: project.clone(),
         at: clock.now(),
         changed_at,
         services: grouped.into_iter().filter_map(seen).collect(),
-        pullers: Vec::new(),
+        pullers: origins.pullers.clone(),
     }
 }
 
@@ -99,6 +101,7 @@ fn service_seen(
     name: &ServiceName,
     containers: &[&Container],
     services: &BTreeMap<ContainerId, ServiceName>,
+    origins: &Origins,
     clock: &Clock,
 ) -> Option<ServiceSeen> {
     let first = containers.iter().find(|container| container.image_id.is_some())?;
@@ -107,10 +110,11 @@ fn service_seen(
     let joined = containers.iter().flat_map(|one| document::joins(&one.document));
     let joins: BTreeSet<ServiceName> =
         joined.filter_map(|id| services.get(&id).cloned()).filter(|other| other != name).collect();
+    let image_id = first.image_id?;
     let record = ServiceRecord {
         name: name.clone(),
         image: first.image.clone(),
-        image_id: first.image_id?,
+        image_id,
         fingerprint: of_service(containers, services),
         containers: containers.iter().map(|one| one.id.clone()).collect(),
         depends_on: depends_on.into_iter().collect(),
@@ -118,8 +122,8 @@ fn service_seen(
         stateful: any(|one| document::has_named_volume(&one.document)),
         publishes: any(|one| document::publishes(&one.document)),
         one_shot: containers.iter().all(|one| document::is_one_shot(one)),
-        digests: Vec::new(),
-        unattended: false,
+        digests: origins.digests.get(&image_id).cloned().unwrap_or_default(),
+        unattended: containers.iter().any(|one| origins.unattended.contains(&one.id)),
     };
     let containers = containers.iter().map(|one| container_seen(one, clock)).collect();
     Some(ServiceSeen { record, containers })

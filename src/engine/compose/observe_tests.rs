@@ -49,7 +49,8 @@ fn seen_with(documents: &[Value], former: &[(&str, &str)]) -> Vec<ServiceSeen> {
         documents.iter().map(|document| Container::read(document.clone()).unwrap()).collect();
     let former =
         former.iter().map(|(id, name)| (ContainerId::new(*id), ServiceName::from(*name))).collect();
-    observation(&"shop".into(), &containers, &former, &Clock::resume(None), None).services
+    let origins = Origins::default();
+    observation(&"shop".into(), &containers, &former, &origins, &Clock::resume(None), None).services
 }
 
 fn fingerprint(documents: &[Value]) -> Fingerprint {

@@ -1,14 +1,16 @@
 //! The two ends of what was kept aside: it is removed once the replacement has
 //! proven itself, or it runs again in the replacement's place.
 
+use std::collections::BTreeMap;
+
 use rollbackd_core::{
     revision::ContainerState,
-    words::{IncidentId, ServiceName},
+    words::{ContainerId, IncidentId, ServiceName},
 };
 
 use super::{
     Compose, Errand, document, names,
-    slots::{replacements, slots},
+    slots::{Slot, replacements, slots},
 };
 use crate::{docker::container::Container, engine::error::EngineError};
 
@@ -35,14 +37,14 @@ impl Compose {
         Ok(String::new())
     }
 
-    /// Lets what was kept aside of a service run again and removes what
-    /// replaced it. Its name comes last: while it is still marked, this can be
-    /// run again.
+    /// Lets what was kept aside of a service run again and removes what the
+    /// rollback put in its place, and nothing else. Its name comes last: while
+    /// it is still marked, this can be run again.
     ///
     /// # Errors
     ///
-    /// When the engine refuses, or what was kept aside does not start although
-    /// it ran before.
+    /// When somebody has deployed in its place meanwhile; when the engine
+    /// refuses, or what was kept aside does not start although it ran before.
     pub async fn put_back(
         &self,
         errand: Errand<'_>,
@@ -50,7 +52,24 @@ impl Compose {
     ) -> Result<String, EngineError> {
         let containers = self.docker.containers(errand.project).await?;
         let places = slots(&containers, service, errand.incident);
-        let Some(replacements) = replacements(&places) else {
+        let mut touched = BTreeMap::new();
+        let named: Vec<&Container> = places.values().flat_map(Slot::named).collect();
+        for container in named {
+            if let Some(touch) = self.records.touched(container, errand.incident).await? {
+                touched.insert(container.id.clone(), touch);
+            }
+        }
+        let replacements = match replacements(&places, &touched) {
+            Ok(replacements) => replacements,
+            Err(theirs) => {
+                // What was killed while it put back may have left both running.
+                for container in places.values().flat_map(|slot| &slot.old) {
+                    self.stop_for_good(container).await?;
+                }
+                return Err(EngineError::Overtaken { name: theirs.name.clone() });
+            }
+        };
+        let Some(replacements) = replacements else {
             for container in places.values().flat_map(|slot| &slot.new) {
                 self.remove(container).await?;
             }
@@ -101,8 +120,22 @@ impl Compose {
             }
         }
         self.rejoin(container, project).await?;
-        self.docker.rename(&container.id, name).await?;
+        self.name_again(&container.id, name).await?;
         Ok(note)
+    }
+
+    /// Gives what runs again its own name, unless somebody else has deployed
+    /// under it: then theirs alone runs.
+    async fn name_again(&self, id: &ContainerId, name: &str) -> Result<(), EngineError> {
+        let Err(refused) = self.docker.rename(id, name).await else { return Ok(()) };
+        let holder = self.docker.container(name).await?;
+        if holder.is_none_or(|holder| holder.id == *id) {
+            return Err(refused.into());
+        }
+        if let Some(revived) = self.docker.container(id.as_str()).await? {
+            self.stop_for_good(&revived).await?;
+        }
+        Err(EngineError::Overtaken { name: name.to_owned() })
     }
 
     /// Starts those again that live in the namespaces of a container and were

@@ -34,6 +34,7 @@ use super::{
 use crate::{
     docker::{container::Container, error::DockerError},
     engine::error::EngineError,
+    store::Touch,
 };
 
 /// What a service shall be again.
@@ -73,7 +74,7 @@ impl Compose {
         let places = slots(&scene.containers, target.service, errand.incident);
         leave_to_people(&scene, target, &places)?;
         let leftover: Vec<_> = places.values().flat_map(|slot| &slot.new).collect();
-        let mut exchanges = self.exchanges(&scene, target, &places).await?;
+        let mut exchanges = self.exchanges(&scene, target, &places, errand.incident).await?;
         if leftover.is_empty() && exchanges.iter().all(Exchange::is_over) {
             return Ok(format!("{} already runs it", target.service));
         }
@@ -85,6 +86,8 @@ impl Compose {
         for exchange in &mut exchanges {
             self.prepare(errand, exchange).await?;
         }
+        // Names tell it until then.
+        self.records.touch(errand.incident, touched(&exchanges)).await?;
         match target.order {
             Order::StopFirst => self.stop_first(errand, &exchanges).await?,
             Order::StartFirst => self.start_first(errand, target, &exchanges).await?,
@@ -211,7 +214,7 @@ impl Compose {
         Ok(())
     }
 
-    async fn stop_for_good(&self, container: &Container) -> Result<(), EngineError> {
+    pub(super) async fn stop_for_good(&self, container: &Container) -> Result<(), EngineError> {
         if document::restart_policy(&container.document) != "no" {
             // An engine that restarts would bring it back beside the other.
             let never = json!({ "RestartPolicy": { "Name": "no" } });
@@ -245,6 +248,13 @@ impl Compose {
     }
 }
 
+/// What is made and what is replaced.
+fn touched(exchanges: &[Exchange<'_>]) -> Vec<(ContainerId, Touch)> {
+    let made = exchanges.iter().filter_map(|one| Some((one.created.clone()?, Touch::Made)));
+    let replaced = exchanges.iter().flat_map(|one| &one.aside);
+    made.chain(replaced.map(|one| (one.id.clone(), Touch::Replaced))).collect()
+}
+
 fn refused_rename(error: DockerError, whose: &str) -> EngineError {
     match error {
         DockerError::Conflict { .. } | DockerError::NotFound { .. } => {
@@ -267,7 +277,7 @@ fn leave_to_people(
         let went = one.image_id == Some(replaced.image) || replaced.containers.contains(&one.id);
         goes_back || went || one.image_id == Some(target.image)
     };
-    let mut named = places.values().flat_map(|slot| slot.plain.iter().chain(&slot.extra));
+    let mut named = places.values().flat_map(Slot::named);
     match named.find(|one| !known(one)) {
         Some(theirs) => Err(EngineError::Overtaken { name: theirs.name.clone() }),
         None => Ok(()),

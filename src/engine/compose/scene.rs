@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use rollbackd_core::{
     revision::ContainerState,
-    words::{ContainerId, ServiceName},
+    words::{ContainerId, IncidentId, ServiceName},
 };
 
 use super::{
@@ -14,7 +14,7 @@ use super::{
     replica::{Original, Replica},
     slots::Slot,
 };
-use crate::{docker::container::Container, engine::error::EngineError};
+use crate::{docker::container::Container, engine::error::EngineError, store::Touch};
 
 /// What is known before anything is changed.
 pub(super) struct Scene {
@@ -105,6 +105,7 @@ impl Compose {
         scene: &'a Scene,
         target: Target<'_>,
         places: &BTreeMap<u32, Slot<'a>>,
+        incident: IncidentId,
     ) -> Result<Vec<Exchange<'a>>, EngineError> {
         let empty = Slot::default();
         let mut numbers: Vec<u32> = scene.wanted.keys().chain(places.keys()).copied().collect();
@@ -127,8 +128,14 @@ impl Compose {
                     exchange.swapped = Some(plain);
                 }
                 // Where something was put aside before, what has the name is
-                // ours: a target that failed.
-                (Some(plain), _) if !slot.old.is_empty() => exchange.failed = Some(plain),
+                // ours, a target that failed, or was about to be put aside too.
+                (Some(plain), _) if !slot.old.is_empty() => {
+                    match self.records.touched(plain, incident).await? {
+                        Some(Touch::Made) => exchange.failed = Some(plain),
+                        Some(Touch::Replaced) => exchange.aside.push(plain),
+                        None => return Err(EngineError::Overtaken { name: plain.name.clone() }),
+                    }
+                }
                 (plain, _) => exchange.aside.extend(plain),
             }
             if let (Some(record), None) = (record, exchange.swapped) {

@@ -6,14 +6,14 @@ use std::{cmp::Reverse, collections::BTreeMap};
 
 use rollbackd_core::{
     revision::ContainerState,
-    words::{IncidentId, ServiceName},
+    words::{ContainerId, IncidentId, ServiceName},
 };
 
 use super::{
     names::{self, Part},
     observe::is_service,
 };
-use crate::docker::container::Container;
+use crate::{docker::container::Container, store::Touch};
 
 /// One number of a service.
 #[derive(Debug, Default)]
@@ -26,6 +26,13 @@ pub(super) struct Slot<'a> {
     pub(super) new: Vec<&'a Container>,
     /// What this rollback has put aside.
     pub(super) old: Vec<&'a Container>,
+}
+
+impl<'a> Slot<'a> {
+    /// What has a name of its own, what runs first.
+    pub(super) fn named(&self) -> impl Iterator<Item = &'a Container> {
+        self.plain.into_iter().chain(self.extra.iter().copied())
+    }
 }
 
 /// The numbers of a service, as one rollback sees them.
@@ -58,25 +65,32 @@ pub(super) fn slots<'a>(
     slots
 }
 
-/// What a put back must remove: the replacements of a rollback. `None` when
-/// nothing was put aside, so that nothing has to be put back.
-pub(super) fn replacements<'a>(slots: &BTreeMap<u32, Slot<'a>>) -> Option<Vec<&'a Container>> {
-    slots.values().any(|slot| !slot.old.is_empty()).then_some(())?;
+/// What a put back must remove: what the rollback made, given what it did to
+/// each container. `None` when nothing was put aside, so that nothing has to be
+/// put back.
+///
+/// # Errors
+///
+/// The container that somebody else has put in the place of what was put aside.
+pub(super) fn replacements<'a>(
+    slots: &BTreeMap<u32, Slot<'a>>,
+    touched: &BTreeMap<ContainerId, Touch>,
+) -> Result<Option<Vec<&'a Container>>, &'a Container> {
+    if slots.values().all(|slot| slot.old.is_empty()) {
+        return Ok(None);
+    }
     let mut remove: Vec<&Container> = Vec::new();
     for slot in slots.values() {
         remove.extend(&slot.new);
-        if !slot.old.is_empty() {
-            remove.extend(slot.plain);
+        for container in slot.named() {
+            match touched.get(&container.id) {
+                Some(Touch::Made) => remove.push(container),
+                // It was about to be put aside, and runs as it did.
+                Some(Touch::Replaced) => {}
+                None if slot.old.is_empty() => {}
+                None => return Err(container),
+            }
         }
     }
-    // Replacements are all made before the first is put in its place. So what
-    // has a number that nothing was put aside for, and is not older than a
-    // replacement, was made where there was none.
-    let made = slots.values().filter(|slot| !slot.old.is_empty()).filter_map(|slot| slot.plain);
-    if let Some(earliest) = made.filter_map(|one| one.created).min() {
-        let untouched = slots.values().filter(|slot| slot.old.is_empty() && slot.new.is_empty());
-        let later = |one: &&Container| one.created.is_some_and(|created| created >= earliest);
-        remove.extend(untouched.filter_map(|slot| slot.plain).filter(later));
-    }
-    Some(remove)
+    Ok(Some(remove))
 }

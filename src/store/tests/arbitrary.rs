@@ -56,14 +56,14 @@ prop_compose! {
     fn record()(
         name in service(), image in text(), image_id in image(), print in text(),
         containers in vec("[0-9a-f]{64}", 0..3), depends_on in vec(service(), 0..2),
-        flags in any::<[bool; 4]>(), digests in vec(text(), 0..2),
+        digests in vec("sha256:[0-9a-f]{64}", 0..2), flags in any::<[bool; 4]>(),
     ) -> ServiceRecord {
         ServiceRecord {
             name, image, image_id, fingerprint: Fingerprint::new(print),
             containers: containers.into_iter().map(ContainerId::new).collect(),
             joins: depends_on.clone(), depends_on,
-            stateful: flags[0], publishes: flags[1], one_shot: flags[2], digests,
-            unattended: flags[3],
+            stateful: flags[0], publishes: flags[1], one_shot: flags[2],
+            digests, unattended: flags[3],
         }
     }
 }

@@ -1,4 +1,4 @@
-/* The program in the containers of these tests. */
+/* The program in the containers of the engine's tests. */
 #include <arpa/inet.h>
 #include <signal.h>
 #include <stdio.h>
@@ -44,6 +44,7 @@ static int serve(int port, int step) {
 int main(int count, char **words) {
     const char *word = count > 1 ? words[1] : "run";
     signal(SIGTERM, done);
+    if (!strcmp(word, "check")) return 0;
     if (!strcmp(word, "exit")) return atoi(words[2]);
     if (!strcmp(word, "sleep")) { sleep(atoi(words[2])); return atoi(words[3]); }
     if (!strcmp(word, "spin")) for (volatile long n = 0;; n++);
