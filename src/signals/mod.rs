@@ -3,6 +3,8 @@
 //! answer becomes a sample for every trigger that asked. What a value means is
 //! not decided here; what every odd answer is read as is in `docs/sources.md`.
 
+#[cfg(feature = "testing")]
+pub mod by_hand;
 mod caller;
 mod container;
 mod exposition;

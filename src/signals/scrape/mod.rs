@@ -60,6 +60,14 @@ impl Round {
     pub(super) fn unread(why: String) -> Self {
         Self(Err(why))
     }
+
+    /// A page of one app that is given instead of asked for.
+    #[cfg(feature = "testing")]
+    pub(super) fn given(text: &str, source: &Scrape) -> Self {
+        let url = url::Url::parse("http://app.example/metrics").ok();
+        let target = url.map(Target::page).ok_or_else(|| "no page".to_owned());
+        Self(target.map(|target| vec![(target, Ok(page::read(text, source)))]))
+    }
 }
 
 impl Reader {
