@@ -14,5 +14,7 @@ mod tests;
 
 pub use database::{Contents, EffectId, Store};
 pub use error::StoreError;
+#[cfg(feature = "testing")]
+pub use handle::open_here;
 pub use handle::{Handle, Opened, open};
 pub use outbox::{Letter, LetterId, Outbox, Queued};
