@@ -230,7 +230,10 @@ impl Core {
 
     fn sample(&mut self, now: Moment, sample: &Sample, turn: &mut Turn) {
         let Some(slot) = self.slot_mut(sample.trigger) else { return };
-        slot.watch.feed(sample.at, &sample.reading);
+        if !slot.watch.feed(sample.at, &sample.reading) {
+            // Said again, or overtaken: nothing is decided by what is no news.
+            return;
+        }
         let (breached, judged) = (slot.breached, slot.judged);
         if breached || slot.watch.breach(now).is_some() {
             self.consider(now, sample.trigger, true, turn);

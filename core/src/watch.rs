@@ -82,16 +82,17 @@ impl Watch {
     }
 
     /// Takes one reading, asked for at `at`. One that is not newer than the
-    /// last is ignored.
-    pub fn feed(&mut self, at: Moment, reading: &Reading) {
+    /// last is ignored: `false`.
+    pub fn feed(&mut self, at: Moment, reading: &Reading) -> bool {
         if self.window.asked.is_some_and(|asked| at <= asked) {
-            return;
+            return false;
         }
         self.window.asked = Some(at);
         match reading {
             Reading::Value(value) => self.value(at, *value),
             Reading::Missing(missing) => self.missing(at, missing),
         }
+        true
     }
 
     fn missing(&mut self, at: Moment, missing: &Missing) {

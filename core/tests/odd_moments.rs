@@ -347,3 +347,20 @@ fn a_share_that_flickers_below_its_share_does_not_keep_a_bake_open_for_ever() {
     world.run(2400);
     assert_eq!(world.view().standing, Some(Standing::Good));
 }
+
+/// A source that answers out of order, and a guard that lifts meanwhile.
+#[test]
+fn an_answer_that_a_newer_one_has_overtaken_begins_nothing() {
+    let mut world = World::proven(shop(vec![errors()]));
+    let (project, reason) = (Some(ProjectName::new("shop")), String::new());
+    world.command(Command::Pause { project, lasts: None, reason }).unwrap();
+    world.deploy("web", 2);
+    world.run(400);
+    world.command(Command::Resume { project: None }).unwrap();
+    let (trigger, at) = (place(&world, "errors"), world.now - secs(60));
+    let overtaken = Sample { trigger, at, reading: Reading::Value(0.2) };
+    world.event(Event::Sample(overtaken));
+    assert!(world.rollbacks().is_empty(), "it is not live");
+    world.run(20);
+    assert_eq!(world.rollbacks().len(), 1);
+}

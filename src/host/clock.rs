@@ -5,7 +5,7 @@
 //! never runs backwards. Wall time is for people, and for what the engine dates.
 
 #[cfg(feature = "testing")]
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::{fs, sync::Arc, time::Duration};
 
 use jiff::Timestamp;
@@ -36,9 +36,10 @@ enum Kind {
         boot_id: String,
         began: Anchor,
     },
-    /// Set by hand: for simulation.
+    /// Set by hand: for simulation. The moment, and how many nanoseconds wall
+    /// time is ahead of it.
     #[cfg(feature = "testing")]
-    Manual(AtomicU64),
+    Manual(AtomicU64, AtomicI64),
 }
 
 impl Clock {
@@ -64,18 +65,28 @@ impl Clock {
         Self(Arc::new(Kind::Real { boot_id, began }))
     }
 
-    /// A clock that stands at a moment until [`Clock::set`]; wall time equals it.
+    /// A clock that stands at a moment until [`Clock::set`]; wall time equals it
+    /// until [`Clock::set_wall_ahead`].
     #[cfg(feature = "testing")]
     #[must_use]
     pub fn manual(at: Moment) -> Self {
-        Self(Arc::new(Kind::Manual(AtomicU64::new(at.as_nanos()))))
+        Self(Arc::new(Kind::Manual(AtomicU64::new(at.as_nanos()), AtomicI64::new(0))))
     }
 
     /// Moves a manual clock; a real one does not move.
     #[cfg(feature = "testing")]
     pub fn set(&self, at: Moment) {
-        if let Kind::Manual(now) = &*self.0 {
+        if let Kind::Manual(now, _) = &*self.0 {
             now.store(at.as_nanos(), Ordering::SeqCst);
+        }
+    }
+
+    /// Somebody sets the wall clock: so many nanoseconds ahead of a manual
+    /// clock's axis. A real one is not moved.
+    #[cfg(feature = "testing")]
+    pub fn set_wall_ahead(&self, nanos: i64) {
+        if let Kind::Manual(_, ahead) = &*self.0 {
+            ahead.store(nanos, Ordering::SeqCst);
         }
     }
 
@@ -87,7 +98,7 @@ impl Clock {
                 began.moment + Duration::from_nanos(boot_nanos().saturating_sub(began.boot_nanos))
             }
             #[cfg(feature = "testing")]
-            Kind::Manual(now) => Moment::from_nanos(now.load(Ordering::SeqCst)),
+            Kind::Manual(now, _) => Moment::from_nanos(now.load(Ordering::SeqCst)),
         }
     }
 
@@ -103,7 +114,7 @@ impl Clock {
         let boot_id = match &*self.0 {
             Kind::Real { boot_id, .. } => boot_id.clone(),
             #[cfg(feature = "testing")]
-            Kind::Manual(_) => String::new(),
+            Kind::Manual(..) => String::new(),
         };
         Anchor { boot_id, boot_nanos: boot_nanos(), wall_nanos: wall_nanos(), moment: self.now() }
     }
@@ -135,7 +146,7 @@ impl Clock {
         match &*self.0 {
             Kind::Real { .. } => i128::from(wall_nanos()) - i128::from(self.now().as_nanos()),
             #[cfg(feature = "testing")]
-            Kind::Manual(_) => 0,
+            Kind::Manual(_, ahead) => i128::from(ahead.load(Ordering::SeqCst)),
         }
     }
 }

@@ -293,6 +293,14 @@ impl Store {
         Ok(value)
     }
 
+    /// As [`super::Handle::refuse_writes`].
+    #[cfg(feature = "testing")]
+    pub(super) fn refuse_writes(&mut self, refuse: bool) -> Result<(), StoreError> {
+        self.state
+            .pragma_update(None, "query_only", refuse)
+            .map_err(|error| StoreError::of(&self.path, &error))
+    }
+
     pub(super) fn wrong(&self, error: &rusqlite::Error) -> StoreError {
         StoreError::of(&self.path, error)
     }

@@ -1,7 +1,9 @@
 //! The thread that owns the files, and the async handle that others hold. Its
 //! queue is bounded: when the disk is slow, those who ask wait.
 
-use std::{fmt, path::Path, thread};
+#[cfg(feature = "testing")]
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::{fmt, path::Path, sync::Arc, thread};
 
 use rollbackd_core::{
     effect::Effect,
@@ -74,7 +76,24 @@ pub fn open(state_dir: &Path) -> Result<Opened, StoreError> {
         .name("store".into())
         .spawn(serve)
         .map_err(|source| StoreError::Directory { path: state_dir.to_owned(), source })?;
-    let handle = Handle { requests, identity };
+    let handle = Handle { door: Door::Thread(requests), identity };
+    Ok(Opened { handle, anchor, facts, pending, checkpoint })
+}
+
+/// Likewise without a thread: each call is done by the one who makes it, before
+/// it returns. For simulation, where nothing else may run while time is made.
+/// The files are closed when the last handle is dropped.
+///
+/// # Errors
+///
+/// As [`open`].
+#[cfg(feature = "testing")]
+pub fn open_here(state_dir: &Path) -> Result<Opened, StoreError> {
+    let store = Store::open(state_dir)?;
+    let Contents { anchor, facts, pending, checkpoint } = store.contents()?;
+    let identity = store.identity().into();
+    let door = Door::Here(Arc::new(Mutex::new(Some(store))));
+    let handle = Handle { door, identity };
     Ok(Opened { handle, anchor, facts, pending, checkpoint })
 }
 
@@ -82,8 +101,16 @@ pub fn open(state_dir: &Path) -> Result<Opened, StoreError> {
 /// is dropped half-way is carried out all the same.
 #[derive(Clone)]
 pub struct Handle {
-    requests: mpsc::Sender<Request>,
-    identity: std::sync::Arc<str>,
+    door: Door,
+    identity: Arc<str>,
+}
+
+/// The way to the files.
+#[derive(Clone)]
+enum Door {
+    Thread(mpsc::Sender<Request>),
+    #[cfg(feature = "testing")]
+    Here(Arc<Mutex<Option<Store>>>),
 }
 
 impl fmt::Debug for Handle {
@@ -294,23 +321,53 @@ impl Handle {
     /// Waits for what was asked before, closes the files and lets go of the
     /// lock. Every other handle answers [`StoreError::Closed`] from then on.
     pub async fn close(self) {
-        let (done, closed) = oneshot::channel();
-        if self.requests.send(Request::Close(done)).await.is_ok() {
-            // An error means that the thread has ended: closed as well.
-            let _ = closed.await;
+        match self.door {
+            Door::Thread(requests) => {
+                let (done, closed) = oneshot::channel();
+                if requests.send(Request::Close(done)).await.is_ok() {
+                    // An error means that the thread has ended: closed as well.
+                    let _ = closed.await;
+                }
+            }
+            #[cfg(feature = "testing")]
+            Door::Here(store) => drop(inside(&store).take()),
         }
+    }
+
+    /// Makes every write to `state.db` fail from now on, or no longer: what a
+    /// disk does that is full or was mounted read-only.
+    ///
+    /// # Errors
+    ///
+    /// When the store is closed.
+    #[cfg(feature = "testing")]
+    pub async fn refuse_writes(&self, refuse: bool) -> Result<(), StoreError> {
+        self.ask(move |store| store.refuse_writes(refuse)).await
     }
 
     async fn ask<T: Send + 'static>(
         &self,
         work: impl FnOnce(&mut Store) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
+        let requests = match &self.door {
+            Door::Thread(requests) => requests,
+            #[cfg(feature = "testing")]
+            Door::Here(store) => {
+                return inside(store).as_mut().map_or(Err(StoreError::Closed), work);
+            }
+        };
         let (reply, answer) = oneshot::channel();
         let job: Job = Box::new(move |store| {
             // Who asked may have gone; what was asked for is done all the same.
             let _ = reply.send(work(store));
         });
-        self.requests.send(Request::Work(job)).await.map_err(|_| StoreError::Closed)?;
+        requests.send(Request::Work(job)).await.map_err(|_| StoreError::Closed)?;
         answer.await.map_err(|_| StoreError::Closed)?
     }
+}
+
+/// A simulated death may have left it locked; what was committed is whole.
+#[cfg(feature = "testing")]
+fn inside(store: &Mutex<Option<Store>>) -> MutexGuard<'_, Option<Store>> {
+    store.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -15,6 +15,8 @@ mod tests;
 
 pub use database::{Contents, EffectId, Store};
 pub use error::StoreError;
+#[cfg(feature = "testing")]
+pub use handle::open_here;
 pub use handle::{Handle, Opened, open};
 pub use outbox::{Letter, LetterId, Outbox, Queued};
 pub use records::Touch;

@@ -183,6 +183,12 @@ impl Model {
         self.world().log.iter().map(events::told).collect()
     }
 
+    /// How much has happened: grows with everything that does.
+    #[must_use]
+    pub fn happened(&self) -> u64 {
+        self.world().happened
+    }
+
     fn world(&self) -> MutexGuard<'_, World> {
         // A test that died while it held the lock has failed already.
         self.world.lock().unwrap_or_else(PoisonError::into_inner)

@@ -15,6 +15,10 @@ use super::{
 };
 use crate::host::clock::Clock;
 
+/// A wall clock that is behind the last date by more nanoseconds than this was
+/// set back.
+const SET_BACK: i128 = 1_000_000_000;
+
 /// Status and message of a refusal, as the engine gives them.
 pub(super) type Refusal = (u16, String);
 
@@ -39,7 +43,9 @@ pub(super) struct World {
     pub(super) cuts: u64,
     away: bool,
     made: u64,
+    /// The date of what happened last, and how much has happened.
     dated: i128,
+    pub(super) happened: u64,
 }
 
 /// One container.
@@ -104,6 +110,7 @@ impl World {
             away: false,
             made: 0,
             dated: 0,
+            happened: 0,
         };
         for name in ["bridge", "host", "none"] {
             world.add_network(name, None);
@@ -118,9 +125,13 @@ impl World {
         digest.iter().map(|byte| format!("{byte:02x}")).collect()
     }
 
-    /// The time of what happens next: no two happen at once.
+    /// The time of what happens next: no two happen at once, and only a clock
+    /// that is set back makes a later one look earlier.
     pub(super) fn date(&mut self) -> Timestamp {
-        self.dated = self.clock.wall().as_nanosecond().max(self.dated + 1);
+        let wall = self.clock.wall().as_nanosecond();
+        let set_back = wall + SET_BACK < self.dated;
+        self.dated = if set_back { wall } else { wall.max(self.dated + 1) };
+        self.happened += 1;
         Timestamp::from_nanosecond(self.dated).unwrap_or(Timestamp::MAX)
     }
 
