@@ -6,7 +6,10 @@
 
 mod addresses;
 mod ask;
+mod clearing;
 mod email;
+mod groups;
+mod identity;
 mod later;
 mod mask;
 mod nearest;

@@ -126,6 +126,11 @@ impl<'a> Findings<'a> {
         self.broken.get()
     }
 
+    /// Was nothing found that makes the configuration unusable?
+    pub(super) fn is_usable(&self) -> bool {
+        self.found.borrow().iter().all(|problem| problem.severity == Severity::Warning)
+    }
+
     /// A whole table is not read because of its misspelt name.
     pub(super) fn overlook(&self) {
         self.broken.set(true);
