@@ -29,7 +29,7 @@ struct Document<'a> {
 
 /// Checks, and asks when the file is sound.
 pub(super) async fn check(global: &Global, live: bool, out: &Out) -> Result<Exit, Failure> {
-    match config::load(&global.config) {
+    match config::load(global.config()) {
         Err(rejected) => refuse(global, &rejected, out),
         Ok(loaded) => accept(global, &loaded, live, out).await,
     }
@@ -42,7 +42,7 @@ fn refuse(global: &Global, rejected: &Rejected, out: &Out) -> Result<Exit, Failu
     } else {
         explain(global, problems, text);
         let errors = problems.iter().filter(|problem| problem.severity == Severity::Error).count();
-        let file = global.config.display();
+        let file = global.config().display();
         tell(&format!("rollbackd: {file} is unusable: {}", count(errors, "error")));
     }
     Ok(Exit::Configuration)

@@ -8,6 +8,7 @@ mod addresses;
 mod ask;
 mod clearing;
 mod email;
+mod file;
 mod groups;
 mod identity;
 mod later;
@@ -30,11 +31,14 @@ mod top;
 mod trigger;
 mod values;
 
-use std::{fs, io, path::Path};
+use std::path::Path;
 
 use toml::de::DeTable;
 
-pub use self::problem::{Problem, Severity, draw};
+pub use self::{
+    file::read,
+    problem::{Problem, Severity, draw},
+};
 use self::{problem::Findings, settings::Config};
 
 /// A usable configuration.
@@ -82,36 +86,7 @@ impl std::error::Error for Rejected {}
 /// Every problem of the file, when one of them is an error; a file that cannot
 /// be read is one problem in line 1.
 pub fn load(path: &Path) -> Result<Loaded, Rejected> {
-    let unreadable = |message: String, hint: &str| {
-        let findings = Findings::new(path, "", false);
-        findings.error(0..0, message, hint);
-        Rejected { problems: findings.into_inner().0, text: String::new() }
-    };
-    let bytes = fs::read(path).map_err(|error| {
-        let (what, hint) = match error.kind() {
-            io::ErrorKind::NotFound => (
-                "there is no such file".to_owned(),
-                "name one with --config or $ROLLBACKD_CONFIG; the commented reference is config/rollbackd.toml",
-            ),
-            io::ErrorKind::IsADirectory => {
-                ("this is a directory".to_owned(), "name the file in it: --config DIRECTORY/rollbackd.toml")
-            }
-            io::ErrorKind::PermissionDenied => {
-                ("it may not be read".to_owned(), "let the user that rollbackd runs as read it")
-            }
-            _ => (error.to_string(), "see that it is a file that can be read"),
-        };
-        unreadable(format!("the configuration cannot be read: {what}"), hint)
-    })?;
-    match String::from_utf8(bytes) {
-        Ok(text) => parse(path, &text),
-        Err(error) => {
-            let at = error.utf8_error().valid_up_to();
-            let line = error.as_bytes()[..at].iter().filter(|byte| **byte == b'\n').count() + 1;
-            let message = format!("the configuration is no UTF-8 text: see line {line}");
-            Err(unreadable(message, "save it as UTF-8"))
-        }
-    }
+    parse(path, &read(path)?)
 }
 
 /// Reads a configuration's text as if it were that of the file `path`.

@@ -203,6 +203,11 @@ impl<'a> Findings<'a> {
         (found, self.secrets.into_inner())
     }
 
+    /// Everything that was found.
+    pub(super) fn into_problems(self) -> Vec<Problem> {
+        self.into_inner().0
+    }
+
     fn push(&self, severity: Severity, span: Range<usize>, message: String, hint: String) {
         let span = within(&span, self.text);
         if self

@@ -55,6 +55,53 @@ fn a_file_that_is_not_there_ends_with_78() {
 }
 
 #[test]
+fn a_configuration_that_is_a_pipe_or_a_directory_ends_with_78_and_nobody_waits() {
+    let there = directory(HEAD);
+    let (kind, mode) = (rustix::fs::FileType::Fifo, rustix::fs::Mode::RUSR);
+    rustix::fs::mknodat(rustix::fs::CWD, there.path().join("pipe"), kind, mode, 0).unwrap();
+    for (file, word) in [("pipe", "pipe"), (".", "directory")] {
+        for command in ["run", "check", "status", "revisions", "history", "test-notify"] {
+            let ran = rollbackd(there.path(), &["--config", file, command]);
+            assert_eq!(ran.code, 78, "{command}: {ran:?}");
+            assert_plain(&ran, &[file, ":1:1", word]);
+        }
+    }
+}
+
+#[test]
+fn a_mistyped_configuration_is_told_and_no_other_daemon_is_asked() {
+    let there = directory(NO_ENGINE);
+    for command in
+        [&["status"][..], &["status", "--check"], &["history", "1"], &["rollback", "shop", "--yes"]]
+    {
+        let ran = rollbackd(there.path(), &[&["--config", "rolbackd.toml"], command].concat());
+        assert_eq!(ran.code, 78, "{ran:?}");
+        assert_plain(&ran, &["rolbackd.toml:1:1", "no such file", "--socket"]);
+        assert_eq!(ran.err.trim().lines().count(), 1, "{ran:?}");
+    }
+    let ran = rollbackd(there.path(), &["--config", "rolbackd.toml", "--json", "status"]);
+    let error = &ran.json()["error"];
+    assert_eq!(
+        (ran.code, &error["code"], &error["line"]),
+        (78, &"configuration".into(), &1.into())
+    );
+
+    // The socket was named: the configuration does not matter.
+    let words = ["--config", "rolbackd.toml", "--socket", "other.sock", "status"];
+    let ran = rollbackd(there.path(), &words);
+    assert_eq!(ran.code, 3, "{ran:?}");
+    assert_plain(&ran, &["other.sock"]);
+}
+
+#[test]
+fn a_file_that_is_being_edited_still_tells_whom_to_ask() {
+    let there = directory(&format!("{HEAD}[project.shop\nbake = "));
+    let ran = rollbackd(there.path(), &["--config", "rollbackd.toml", "status"]);
+    assert_eq!(ran.code, 3, "{ran:?}");
+    assert_plain(&ran, &["rollbackd.sock"]);
+}
+
+#[test]
 fn a_state_directory_that_cannot_be_written_ends_with_1() {
     // Below a file nobody can make a directory, not even root.
     let config = NO_ENGINE.replace("\"state\"", "\"rollbackd.toml/state\"");

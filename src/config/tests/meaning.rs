@@ -345,10 +345,16 @@ fn a_file_that_cannot_be_read_is_one_problem_in_line_1() {
     };
     let binary = dir.path().join("binary");
     std::fs::write(&binary, b"a\n\xff").unwrap();
-    insta::assert_snapshot!([said(dir.path()), said(&dir.path().join("none")), said(&binary)].join("\n"), @r##"
+    let pipe = dir.path().join("pipe");
+    let (kind, mode) = (rustix::fs::FileType::Fifo, rustix::fs::Mode::RUSR);
+    rustix::fs::mknodat(rustix::fs::CWD, &pipe, kind, mode, 0).unwrap();
+    let all = [dir.path(), &dir.path().join("none"), &binary, &pipe, "/dev/zero".as_ref()];
+    insta::assert_snapshot!(all.map(said).join("\n"), @r##"
     DIR:1:1: the configuration cannot be read: this is a directory; name the file in it: --config DIRECTORY/rollbackd.toml
     DIR/none:1:1: the configuration cannot be read: there is no such file; name one with --config or $ROLLBACKD_CONFIG; the commented reference is config/rollbackd.toml
     DIR/binary:1:1: the configuration is no UTF-8 text: see line 2; save it as UTF-8
+    DIR/pipe:1:1: the configuration cannot be read: this is a pipe or a device, and no file; write it to a file, and name that: it is read again at each reload
+    /dev/zero:1:1: the configuration cannot be read: this is a pipe or a device, and no file; write it to a file, and name that: it is read again at each reload
     "##);
 }
 
