@@ -54,11 +54,15 @@ async fn accept(global: &Global, loaded: &Loaded, live: bool, out: &Out) -> Resu
         explain(global, warnings, text);
         out.text(&format!("{}\n", summary(config)))?;
     }
-    let asked = if live { Some(live::ask(config).await) } else { None };
+    let asked = if live { Some(live::ask(loaded).await) } else { None };
+    let faults = asked.iter().flatten().filter_map(|asked| asked.problem.clone());
+    let faults: Vec<Problem> = faults.collect();
     if out.json {
-        out.document(&Document { problems: warnings, live: asked.as_deref() })?;
+        let problems = &[warnings.clone(), faults].concat();
+        out.document(&Document { problems, live: asked.as_deref() })?;
     } else if let Some(asked) = &asked {
         out.text(&lines(asked))?;
+        explain(global, &faults, text);
     }
     let sound = asked.iter().flatten().all(|asked| asked.went != Went::Failed);
     Ok(if sound { Exit::Done } else { Exit::Failed })
@@ -114,6 +118,7 @@ mod tests {
             what: what.into(),
             went,
             answer: answer.into(),
+            problem: None,
         };
         let all = [
             asked("engine", Went::Ok, "28.5.2, API 1.51, at unix:///var/run/docker.sock"),

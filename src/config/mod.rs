@@ -12,11 +12,13 @@ mod file;
 mod groups;
 mod identity;
 mod later;
+mod literal;
 mod mask;
 mod nearest;
 mod problem;
 mod project;
 mod promql;
+mod queries;
 mod reader;
 mod rules;
 mod schema;
@@ -38,6 +40,7 @@ use toml::de::DeTable;
 pub use self::{
     file::read,
     problem::{Problem, Severity, draw},
+    queries::Queries,
 };
 use self::{problem::Findings, settings::Config};
 
@@ -50,6 +53,8 @@ pub struct Loaded {
     pub warnings: Vec<Problem>,
     /// The file's text with every secret masked, for [`draw`].
     pub text: String,
+    /// Where the queries are written, for what a server says of them.
+    pub queries: Queries,
 }
 
 /// A configuration that cannot be used.
@@ -100,11 +105,12 @@ pub fn parse(path: &Path, text: &str) -> Result<Loaded, Rejected> {
     let findings = Findings::new(path, text, !errors.is_empty());
     syntax::tell(&errors, document.get_ref(), &findings);
     let config = top::read(&findings, document.get_ref(), &absolute, dir);
+    let queries = findings.queries();
     let (problems, secrets) = findings.into_inner();
     let text = mask::mask(text, &secrets);
     let usable = problems.iter().all(|problem| problem.severity == Severity::Warning);
     match config {
-        Some(config) if usable => Ok(Loaded { config, warnings: problems, text }),
+        Some(config) if usable => Ok(Loaded { config, warnings: problems, text, queries }),
         _ => Err(Rejected { problems, text }),
     }
 }

@@ -91,6 +91,11 @@ fn read(table: &Table<'_>, name: &str, mode: Option<Mode>, sources: &Sources) ->
     let (settings, (keep_by, keep_max), health) = (settings?, kept?, health?);
     let settings = ProjectSettings { groups: groups?, ..settings };
     (written.len() == all).then_some(())?;
+    for one in &written {
+        if let Some(place) = &one.query_place {
+            table.findings.query(&settings.name, &one.watch.trigger.id, place.clone());
+        }
+    }
     let watches = watches(written, &health, &rules)?;
     Some(Project { settings, keep_by, keep_max, watches })
 }

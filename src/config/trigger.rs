@@ -48,6 +48,8 @@ pub(super) struct Written {
     pub(super) held: Duration,
     /// Where that is.
     pub(super) held_place: Range<usize>,
+    /// Where its query is, if it has one.
+    pub(super) query_place: Option<Range<usize>>,
     /// Has it a `name`?
     pub(super) is_named: bool,
 }
@@ -88,6 +90,7 @@ pub(super) fn read(table: &Table<'_>, project: &Rules, sources: &Sources) -> Opt
         place: table.place.clone(),
         held: timing.held,
         held_place: timing.held_place,
+        query_place: table.value("query").map(|value| value.span),
         is_named,
     })
 }
