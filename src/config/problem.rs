@@ -8,9 +8,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use rollbackd_core::words::{ProjectName, TriggerId};
-
 use annotate_snippets::{AnnotationKind, Group, Level, Origin, Renderer, Snippet};
+use rollbackd_core::words::{ProjectName, TriggerId};
 use serde::Serialize;
 
 use super::queries::Queries;
