@@ -259,6 +259,14 @@ fn no_daemon_is_exit_code_3_and_one_line() {
 }
 
 #[test]
+fn a_configuration_that_the_environment_names_must_be_there() {
+    let ended = program(&["status"]).env("ROLLBACKD_CONFIG", "/nowhere/r.toml").output().unwrap();
+    let said = String::from_utf8(ended.stderr).unwrap();
+    assert_eq!(ended.status.code(), Some(78), "{said}");
+    assert!(said.starts_with("rollbackd: /nowhere/r.toml:1:1: "), "{said}");
+}
+
+#[test]
 fn with_json_an_error_is_one_document_on_standard_output() {
     let said = run(&["status", "--json", "--socket", "/nowhere/s"]);
     assert_eq!(said.code, 3);

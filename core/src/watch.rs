@@ -377,6 +377,19 @@ impl Watch {
         self.window.span.reserve(self.slots.saturating_sub(self.window.span.len()));
     }
 
+    /// Why a `share` cannot decide yet: its samples do not cover the span.
+    fn too_few(&self) -> Option<alloc::string::String> {
+        let Hold::Share { within, .. } = self.settings.hold else { return None };
+        let span = &self.window.span;
+        let needed = within.as_nanos().div_ceil(self.settings.every.as_nanos().max(1)) + 1;
+        let covers = match (span.front(), span.back()) {
+            (Some((first, _)), Some((last, _))) => last.since(*first) >= within,
+            _ => false,
+        };
+        let few = !covers && (span.len() as u128) < needed;
+        few.then(|| alloc::format!("{} of {needed} samples so far", span.len()))
+    }
+
     /// How it looks from outside.
     #[must_use]
     pub fn view(&self, now: Moment) -> TriggerView {
@@ -393,6 +406,7 @@ impl Watch {
             (TriggerState::Grace, _) => Some("samples do not count yet after a start".into()),
             (_, Some(missing)) => Some(alloc::format!("{missing}")),
             (TriggerState::Blind, None) => Some("the source has not answered yet".into()),
+            (TriggerState::Ok | TriggerState::Pending, None) => self.too_few(),
             _ => None,
         };
         TriggerView {

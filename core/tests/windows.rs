@@ -210,3 +210,26 @@ fn feeding_allocates_nothing() {
         assert_eq!(info.count_total, 0);
     }
 }
+
+#[test]
+fn a_share_without_enough_samples_says_how_many_it_has() {
+    let hold = Hold::Share { share: Ratio::new(0.8).unwrap(), within: secs(60) };
+    let trigger = TriggerSettings { hold, grace: secs(0), ..errors() };
+    let mut watch = Watch::new(trigger, at(0));
+    let mut said = Vec::new();
+    for (n, value) in [0.2, 0.0, 0.2, 0.2, 0.2, 0.2].into_iter().enumerate() {
+        let now = at(15 * (n as u64 + 1));
+        watch.feed(now, &Reading::Value(value));
+        let view = watch.view(now);
+        said.push((view.state.as_str(), view.reason.unwrap_or_default()));
+    }
+    let so_far = |n: u8| ("pending", format!("{n} of 5 samples so far"));
+    let decided = ("breached", String::new());
+    assert_eq!(said[..4], [so_far(1), so_far(2), so_far(3), so_far(4)]);
+    assert_eq!(said[4..], [decided.clone(), decided]);
+    let now = at(15 * 6 + 400);
+    watch.feed(now, &Reading::Value(0.0));
+    let after_a_gap = watch.view(now);
+    assert_eq!(after_a_gap.state.as_str(), "ok");
+    assert_eq!(after_a_gap.reason.as_deref(), Some("1 of 5 samples so far"));
+}

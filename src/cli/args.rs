@@ -1,7 +1,11 @@
 //! The arguments, as the contract has them. Commands that are not built yet
 //! are not shown.
 
-use std::{path::PathBuf, str::FromStr, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    str::FromStr,
+    time::Duration,
+};
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use rollbackd_core::words::{IncidentId, ProjectName, RevisionNo, ServiceName};
@@ -20,16 +24,15 @@ pub(super) struct Arguments {
 /// Taken before and after the command.
 #[derive(Debug, Args)]
 pub(super) struct Global {
-    /// The configuration
+    /// The configuration [default: /etc/rollbackd/rollbackd.toml]
     #[arg(
         long,
         global = true,
         value_name = "FILE",
         env = "ROLLBACKD_CONFIG",
-        default_value = "/etc/rollbackd/rollbackd.toml",
         hide_env_values = true
     )]
-    pub(super) config: PathBuf,
+    pub(super) config: Option<PathBuf>,
     /// The daemon's socket; else what the configuration says
     #[arg(long, global = true, value_name = "PATH")]
     pub(super) socket: Option<PathBuf>,
@@ -45,6 +48,13 @@ pub(super) struct Global {
     /// Colours
     #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
     pub(super) color: Color,
+}
+
+impl Global {
+    /// The configuration: the one that was named, else the usual one.
+    pub(super) fn config(&self) -> &Path {
+        self.config.as_deref().unwrap_or(Path::new("/etc/rollbackd/rollbackd.toml"))
+    }
 }
 
 /// When output has colours.
@@ -242,7 +252,7 @@ mod tests {
             let Global { config, socket, json, verbose, color, .. } = parse(words).global;
             assert_eq!(
                 (config, socket),
-                (PathBuf::from("/c"), Some(PathBuf::from("/s"))),
+                (Some(PathBuf::from("/c")), Some(PathBuf::from("/s"))),
                 "{words}"
             );
             assert_eq!((json, verbose, color), (true, 1, Color::Never), "{words}");

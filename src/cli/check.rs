@@ -29,7 +29,7 @@ struct Document<'a> {
 
 /// Checks, and asks when the file is sound.
 pub(super) async fn check(global: &Global, live: bool, out: &Out) -> Result<Exit, Failure> {
-    match config::load(&global.config) {
+    match config::load(global.config()) {
         Err(rejected) => refuse(global, &rejected, out),
         Ok(loaded) => accept(global, &loaded, live, out).await,
     }
@@ -42,7 +42,7 @@ fn refuse(global: &Global, rejected: &Rejected, out: &Out) -> Result<Exit, Failu
     } else {
         explain(global, problems, text);
         let errors = problems.iter().filter(|problem| problem.severity == Severity::Error).count();
-        let file = global.config.display();
+        let file = global.config().display();
         tell(&format!("rollbackd: {file} is unusable: {}", count(errors, "error")));
     }
     Ok(Exit::Configuration)
@@ -54,11 +54,15 @@ async fn accept(global: &Global, loaded: &Loaded, live: bool, out: &Out) -> Resu
         explain(global, warnings, text);
         out.text(&format!("{}\n", summary(config)))?;
     }
-    let asked = if live { Some(live::ask(config).await) } else { None };
+    let asked = if live { Some(live::ask(loaded).await) } else { None };
+    let faults = asked.iter().flatten().filter_map(|asked| asked.problem.clone());
+    let faults: Vec<Problem> = faults.collect();
     if out.json {
-        out.document(&Document { problems: warnings, live: asked.as_deref() })?;
+        let problems = &[warnings.clone(), faults].concat();
+        out.document(&Document { problems, live: asked.as_deref() })?;
     } else if let Some(asked) = &asked {
         out.text(&lines(asked))?;
+        explain(global, &faults, text);
     }
     let sound = asked.iter().flatten().all(|asked| asked.went != Went::Failed);
     Ok(if sound { Exit::Done } else { Exit::Failed })
@@ -114,6 +118,7 @@ mod tests {
             what: what.into(),
             went,
             answer: answer.into(),
+            problem: None,
         };
         let all = [
             asked("engine", Went::Ok, "28.5.2, API 1.51, at unix:///var/run/docker.sock"),

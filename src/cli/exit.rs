@@ -5,7 +5,10 @@ use std::process::ExitCode;
 
 use rollbackd_core::incident::Outcome;
 
-use crate::api::json::{ErrorBody, ErrorDocument};
+use crate::{
+    api::json::{ErrorBody, ErrorDocument},
+    config::{Rejected, Severity},
+};
 
 /// The contract's exit codes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,6 +74,25 @@ impl Failure {
         self.error.line = Some(line);
         self.error.column = Some(column);
         self
+    }
+
+    /// A configuration that cannot be used: the first error with its place;
+    /// `check` tells the others.
+    pub(super) fn unusable(rejected: &Rejected) -> Self {
+        let mut errors = rejected.problems.iter().filter(|one| one.severity == Severity::Error);
+        let first = errors.next();
+        let (message, hint) = first.map_or(("the configuration is unusable", ""), |first| {
+            (first.message.as_str(), first.hint.as_str())
+        });
+        let hint = match errors.count() {
+            0 => hint.to_owned(),
+            more => format!("{hint} (and {more} more: see `rollbackd check`)"),
+        };
+        let failure = Self::new(Exit::Configuration, "configuration", message, hint);
+        match first {
+            Some(first) => failure.at(first.file.display().to_string(), first.line, first.column),
+            None => failure,
+        }
     }
 
     /// What the daemon answered instead of a result.

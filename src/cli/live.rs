@@ -17,11 +17,14 @@ use tokio::{
 
 use crate::{
     cli::show::words::short_name,
-    config::settings::{ComposeCommand, Config, Email, Project, Watch},
+    config::{
+        Loaded, Problem,
+        settings::{Ask, ComposeCommand, Email, Project, Watch},
+    },
     docker::Docker,
     host::clock::Clock,
     notify::email::Mailer,
-    signals::{self, Needs},
+    signals::{self, Fault, Needs},
 };
 
 /// Compose only says its version.
@@ -51,17 +54,26 @@ pub(super) struct Asked {
     pub(super) went: Went,
     /// What they said.
     pub(super) answer: String,
+    /// The place in the file that it is about, if it is a query's own fault.
+    #[serde(skip)]
+    pub(super) problem: Option<Problem>,
 }
 
 impl Asked {
     fn of(what: &str, answer: Result<String, String>) -> Self {
         let went = if answer.is_ok() { Went::Ok } else { Went::Failed };
-        Self { what: what.to_owned(), went, answer: answer.unwrap_or_else(|why| why) }
+        Self {
+            what: what.to_owned(),
+            went,
+            answer: answer.unwrap_or_else(|why| why),
+            problem: None,
+        }
     }
 }
 
 /// Asks everybody.
-pub(super) async fn ask(config: &Config) -> Vec<Asked> {
+pub(super) async fn ask(loaded: &Loaded) -> Vec<Asked> {
+    let config = &loaded.config;
     let docker = Docker::connect(&config.docker.host);
     let engine = async {
         let version = match &docker {
@@ -82,7 +94,7 @@ pub(super) async fn ask(config: &Config) -> Vec<Asked> {
     };
     let triggers = async {
         match &docker {
-            Ok(docker) => triggers(config, docker).await,
+            Ok(docker) => triggers(loaded, docker).await,
             Err(_) => Vec::new(),
         }
     };
@@ -90,7 +102,8 @@ pub(super) async fn ask(config: &Config) -> Vec<Asked> {
     [engine, compose].into_iter().chain(triggers).chain(mail).collect()
 }
 
-async fn triggers(config: &Config, docker: &Docker) -> Vec<Asked> {
+async fn triggers(loaded: &Loaded, docker: &Docker) -> Vec<Asked> {
+    let config = &loaded.config;
     // Nobody listens: each question is asked once and answered here.
     let (events, _) = broadcast::channel(1);
     let (samples, _samples) = mpsc::channel(1);
@@ -103,12 +116,13 @@ async fn triggers(config: &Config, docker: &Docker) -> Vec<Asked> {
     };
     let mut questions = Vec::new();
     for project in &config.projects {
-        questions.extend(project.watches.iter().map(|watch| trigger(project, watch, &needs)));
+        questions
+            .extend(project.watches.iter().map(|watch| trigger(loaded, project, watch, &needs)));
     }
     join_all(questions).await
 }
 
-async fn trigger(project: &Project, watch: &Watch, needs: &Needs) -> Asked {
+async fn trigger(loaded: &Loaded, project: &Project, watch: &Watch, needs: &Needs) -> Asked {
     let settings = &project.settings;
     let asked = signals::Asked {
         trigger: TriggerIx(0),
@@ -126,7 +140,12 @@ async fn trigger(project: &Project, watch: &Watch, needs: &Needs) -> Asked {
     };
     let name = short_name(&trigger.name, &trigger.service);
     let what = format!("{}/{} {name}", settings.name, trigger.service);
-    Asked { what, went, answer: format!("{}: {}", trigger.source, answered.text) }
+    let problem = answered.fault.and_then(|fault| {
+        let Ask::Prometheus { query, .. } = &watch.ask else { return None };
+        let Fault { message, hint, place } = fault;
+        loaded.at_query(&settings.name, &trigger.id, query, place, (message, hint))
+    });
+    Asked { what, went, answer: format!("{}: {}", trigger.source, answered.text), problem }
 }
 
 async fn mail(email: &Email) -> Result<String, String> {

@@ -49,28 +49,28 @@ pub fn main() -> ExitCode {
 
 fn dispatch(arguments: Arguments, out: &Out) -> Result<Exit, Failure> {
     let global = arguments.global;
-    let client = || Client::new(socket::of(&global));
+    let client = || socket::of(&global).map(Client::new);
     match arguments.command {
         Command::Run => run::run(&global),
         Command::Check { live } => wait(check::check(&global, live, out)),
-        Command::Status { watch: true, .. } => wait(status::watch(&client(), out)),
-        Command::Status { check, .. } => wait(status::once(&client(), check, out)),
+        Command::Status { watch: true, .. } => wait(status::watch(&client()?, out)),
+        Command::Status { check, .. } => wait(status::once(&client()?, check, out)),
         Command::Revisions { project } => {
-            wait(revisions::list(&client(), project.map(|name| name.0), out))
+            wait(revisions::list(&client()?, project.map(|name| name.0), out))
         }
-        Command::History { id: Some(id) } => wait(history::one(&client(), id, out)),
-        Command::History { id: None } => wait(history::list(&client(), out)),
-        Command::Rollback(wanted) => wait(rollback::rollback(&client(), &wanted, out)),
+        Command::History { id: Some(id) } => wait(history::one(&client()?, id, out)),
+        Command::History { id: None } => wait(history::list(&client()?, out)),
+        Command::Rollback(wanted) => wait(rollback::rollback(&client()?, &wanted, out)),
         Command::Forward { target, acting } => {
-            wait(forward::forward(&client(), &target, acting, out))
+            wait(forward::forward(&client()?, &target, acting, out))
         }
         Command::Pause { project, lasts, reason } => {
-            wait(pause::pause(&client(), project.map(|name| name.0), lasts, reason, out))
+            wait(pause::pause(&client()?, project.map(|name| name.0), lasts, reason, out))
         }
         Command::Resume { project } => {
-            wait(pause::resume(&client(), project.map(|name| name.0), out))
+            wait(pause::resume(&client()?, project.map(|name| name.0), out))
         }
-        Command::TestNotify => wait(test_notify::test_notify(&client(), out)),
+        Command::TestNotify => wait(test_notify::test_notify(&client()?, out)),
     }
 }
 

@@ -12,7 +12,6 @@ use crate::{
         exit::{Exit, Failure},
         out,
     },
-    config::{Rejected, Severity},
     daemon::{self, Fatal},
 };
 
@@ -30,29 +29,11 @@ pub(super) fn run(global: &Global) -> Result<Exit, Failure> {
             let message = format!("the system gives this program no threads: {why}");
             Failure::new(Exit::Failed, "internal", message, "raise its limits")
         })?;
-    let ended = runtime.block_on(daemon::run(&global.config, global.socket.clone()));
+    let ended = runtime.block_on(daemon::run(global.config(), global.socket.clone()));
     ended.map(|()| Exit::Done).map_err(|fatal| match fatal {
-        Fatal::Configuration(rejected) => unusable(&rejected),
+        Fatal::Configuration(rejected) => Failure::unusable(&rejected),
         other => Failure::new(Exit::Failed, "failed", other.to_string(), ""),
     })
-}
-
-/// The first error with its place; `check` tells the others.
-fn unusable(rejected: &Rejected) -> Failure {
-    let mut errors = rejected.problems.iter().filter(|one| one.severity == Severity::Error);
-    let first = errors.next();
-    let (message, hint) = first.map_or(("the configuration is unusable", ""), |first| {
-        (first.message.as_str(), first.hint.as_str())
-    });
-    let hint = match errors.count() {
-        0 => hint.to_owned(),
-        more => format!("{hint} (and {more} more: see `rollbackd check`)"),
-    };
-    let failure = Failure::new(Exit::Configuration, "configuration", message, hint);
-    match first {
-        Some(first) => failure.at(first.file.display().to_string(), first.line, first.column),
-        None => failure,
-    }
 }
 
 /// The log goes to standard error. The journal dates lines itself, so times are

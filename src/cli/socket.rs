@@ -1,12 +1,12 @@
 //! Which socket is asked: what the person says, else what the configuration
 //! says, else the usual one.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
-use crate::cli::args::Global;
+use crate::{
+    cli::{args::Global, exit::Failure},
+    config,
+};
 
 /// Where the daemon listens when nobody says otherwise.
 const USUAL: &str = "/run/rollbackd/rollbackd.sock";
@@ -14,12 +14,29 @@ const USUAL: &str = "/run/rollbackd/rollbackd.sock";
 /// The socket to ask.
 ///
 /// The configuration is read leniently, for this one key: a running daemon
-/// must be reachable also while somebody is in the middle of editing it, and by
-/// somebody who may open the socket but not read the file.
-pub(super) fn of(global: &Global) -> PathBuf {
-    let written =
-        || fs::read_to_string(&global.config).ok().and_then(|text| written(&text, &global.config));
-    global.socket.clone().or_else(written).unwrap_or_else(|| PathBuf::from(USUAL))
+/// must be reachable also while somebody is in the middle of editing it. One
+/// that was named must be there all the same: who mistypes it would otherwise
+/// ask, and order about, another daemon. The usual one need not be, so that who
+/// may open the socket but not read the file can look.
+///
+/// # Errors
+/// The configuration was named, and cannot be read.
+pub(super) fn of(global: &Global) -> Result<PathBuf, Failure> {
+    if let Some(socket) = &global.socket {
+        return Ok(socket.clone());
+    }
+    let text = match config::read(global.config()) {
+        Ok(text) => text,
+        Err(rejected) if global.config.is_some() => return Err(unreadable(&rejected)),
+        Err(_) => String::new(),
+    };
+    Ok(written(&text, global.config()).unwrap_or_else(|| USUAL.into()))
+}
+
+fn unreadable(rejected: &config::Rejected) -> Failure {
+    let mut failure = Failure::unusable(rejected);
+    failure.error.hint += "; or name the daemon's socket with --socket";
+    failure
 }
 
 fn written(text: &str, config: &Path) -> Option<PathBuf> {

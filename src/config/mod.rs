@@ -6,13 +6,19 @@
 
 mod addresses;
 mod ask;
+mod clearing;
 mod email;
+mod file;
+mod groups;
+mod identity;
 mod later;
+mod literal;
 mod mask;
 mod nearest;
 mod problem;
 mod project;
 mod promql;
+mod queries;
 mod reader;
 mod rules;
 mod schema;
@@ -27,11 +33,15 @@ mod top;
 mod trigger;
 mod values;
 
-use std::{fs, io, path::Path};
+use std::path::Path;
 
 use toml::de::DeTable;
 
-pub use self::problem::{Problem, Severity, draw};
+pub use self::{
+    file::read,
+    problem::{Problem, Severity, draw},
+    queries::Queries,
+};
 use self::{problem::Findings, settings::Config};
 
 /// A usable configuration.
@@ -43,6 +53,8 @@ pub struct Loaded {
     pub warnings: Vec<Problem>,
     /// The file's text with every secret masked, for [`draw`].
     pub text: String,
+    /// Where the queries are written, for what a server says of them.
+    pub queries: Queries,
 }
 
 /// A configuration that cannot be used.
@@ -79,36 +91,7 @@ impl std::error::Error for Rejected {}
 /// Every problem of the file, when one of them is an error; a file that cannot
 /// be read is one problem in line 1.
 pub fn load(path: &Path) -> Result<Loaded, Rejected> {
-    let unreadable = |message: String, hint: &str| {
-        let findings = Findings::new(path, "", false);
-        findings.error(0..0, message, hint);
-        Rejected { problems: findings.into_inner().0, text: String::new() }
-    };
-    let bytes = fs::read(path).map_err(|error| {
-        let (what, hint) = match error.kind() {
-            io::ErrorKind::NotFound => (
-                "there is no such file".to_owned(),
-                "name one with --config or $ROLLBACKD_CONFIG; the commented reference is config/rollbackd.toml",
-            ),
-            io::ErrorKind::IsADirectory => {
-                ("this is a directory".to_owned(), "name the file in it: --config DIRECTORY/rollbackd.toml")
-            }
-            io::ErrorKind::PermissionDenied => {
-                ("it may not be read".to_owned(), "let the user that rollbackd runs as read it")
-            }
-            _ => (error.to_string(), "see that it is a file that can be read"),
-        };
-        unreadable(format!("the configuration cannot be read: {what}"), hint)
-    })?;
-    match String::from_utf8(bytes) {
-        Ok(text) => parse(path, &text),
-        Err(error) => {
-            let at = error.utf8_error().valid_up_to();
-            let line = error.as_bytes()[..at].iter().filter(|byte| **byte == b'\n').count() + 1;
-            let message = format!("the configuration is no UTF-8 text: see line {line}");
-            Err(unreadable(message, "save it as UTF-8"))
-        }
-    }
+    parse(path, &read(path)?)
 }
 
 /// Reads a configuration's text as if it were that of the file `path`.
@@ -122,11 +105,12 @@ pub fn parse(path: &Path, text: &str) -> Result<Loaded, Rejected> {
     let findings = Findings::new(path, text, !errors.is_empty());
     syntax::tell(&errors, document.get_ref(), &findings);
     let config = top::read(&findings, document.get_ref(), &absolute, dir);
+    let queries = findings.queries();
     let (problems, secrets) = findings.into_inner();
     let text = mask::mask(text, &secrets);
     let usable = problems.iter().all(|problem| problem.severity == Severity::Warning);
     match config {
-        Some(config) if usable => Ok(Loaded { config, warnings: problems, text }),
+        Some(config) if usable => Ok(Loaded { config, warnings: problems, text, queries }),
         _ => Err(Rejected { problems, text }),
     }
 }

@@ -9,7 +9,10 @@ use std::{
 };
 
 use annotate_snippets::{AnnotationKind, Group, Level, Origin, Renderer, Snippet};
+use rollbackd_core::words::{ProjectName, TriggerId};
 use serde::Serialize;
+
+use super::queries::Queries;
 
 /// How bad a problem is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -48,6 +51,22 @@ pub struct Problem {
     /// The place as bytes of the file's text.
     #[serde(skip)]
     pub span: Range<usize>,
+}
+
+impl Problem {
+    /// A problem at a place of a file's text.
+    pub(super) fn at(
+        file: &Path,
+        text: &str,
+        severity: Severity,
+        span: Range<usize>,
+        message: String,
+        hint: String,
+    ) -> Self {
+        let span = within(&span, text);
+        let (line, column) = place(text, span.start);
+        Self { severity, message, hint, file: file.to_owned(), line, column, span }
+    }
 }
 
 impl fmt::Display for Problem {
@@ -107,13 +126,15 @@ pub(super) struct Findings<'a> {
     found: RefCell<Vec<Problem>>,
     secrets: RefCell<Vec<Range<usize>>>,
     unreadable: RefCell<Vec<Range<usize>>>,
+    queries: RefCell<Queries>,
 }
 
 impl<'a> Findings<'a> {
     /// Nothing is found yet.
     pub(super) fn new(file: &Path, text: &'a str, broken: bool) -> Self {
-        let (found, secrets, unreadable) = Default::default();
-        Self { file: file.to_owned(), text, broken: Cell::new(broken), found, secrets, unreadable }
+        let (found, secrets, unreadable, queries) = Default::default();
+        let (file, broken) = (file.to_owned(), Cell::new(broken));
+        Self { file, text, broken, found, secrets, unreadable, queries }
     }
 
     /// The file's text.
@@ -124,6 +145,11 @@ impl<'a> Findings<'a> {
     /// Does not the whole text reach the reader?
     pub(super) fn is_broken(&self) -> bool {
         self.broken.get()
+    }
+
+    /// Was nothing found that makes the configuration unusable?
+    pub(super) fn is_usable(&self) -> bool {
+        self.found.borrow().iter().all(|problem| problem.severity == Severity::Warning)
     }
 
     /// A whole table is not read because of its misspelt name.
@@ -185,6 +211,16 @@ impl<'a> Findings<'a> {
         self.secrets.borrow_mut().push(span);
     }
 
+    /// A trigger's query is written here.
+    pub(super) fn query(&self, project: &ProjectName, trigger: &TriggerId, span: Range<usize>) {
+        self.queries.borrow_mut().add(project, trigger, span);
+    }
+
+    /// Where the queries are written.
+    pub(super) fn queries(&self) -> Queries {
+        self.queries.borrow().clone()
+    }
+
     /// The line of a place, from 1.
     pub(super) fn line(&self, span: &Range<usize>) -> usize {
         place(self.text, within(span, self.text).start).0
@@ -198,6 +234,11 @@ impl<'a> Findings<'a> {
         (found, self.secrets.into_inner())
     }
 
+    /// Everything that was found.
+    pub(super) fn into_problems(self) -> Vec<Problem> {
+        self.into_inner().0
+    }
+
     fn push(&self, severity: Severity, span: Range<usize>, message: String, hint: String) {
         let span = within(&span, self.text);
         if self
@@ -208,9 +249,7 @@ impl<'a> Findings<'a> {
         {
             return;
         }
-        let (line, column) = place(self.text, span.start);
-        let file = self.file.clone();
-        let problem = Problem { severity, message, hint, file, line, column, span };
+        let problem = Problem::at(&self.file, self.text, severity, span, message, hint);
         self.found.borrow_mut().push(problem);
     }
 }

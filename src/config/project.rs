@@ -10,7 +10,7 @@ use rollbackd_core::{
 };
 
 use super::{
-    later,
+    groups, identity, later,
     problem::Findings,
     reader::{Table, entries},
     rules::Rules,
@@ -78,8 +78,10 @@ fn read(table: &Table<'_>, name: &str, mode: Option<Mode>, sources: &Sources) ->
         table.findings.warn(table.place.clone(), message, format!("add one: {title}"));
     }
     let all = triggers.len();
-    let written: Vec<Written> =
+    let groups = groups::read(table, &triggers);
+    let mut written: Vec<Written> =
         triggers.iter().filter_map(|trigger| trigger::read(trigger, &rules, sources)).collect();
+    identity::tell_apart(&mut written);
     tell_names(table.findings, &triggers);
     tell_twins(table.findings, &written);
     if let Some(settings) = &settings {
@@ -87,7 +89,13 @@ fn read(table: &Table<'_>, name: &str, mode: Option<Mode>, sources: &Sources) ->
     }
     tell_unwatched(table, &triggers);
     let (settings, (keep_by, keep_max), health) = (settings?, kept?, health?);
+    let settings = ProjectSettings { groups: groups?, ..settings };
     (written.len() == all).then_some(())?;
+    for one in &written {
+        if let Some(place) = &one.query_place {
+            table.findings.query(&settings.name, &one.watch.trigger.id, place.clone());
+        }
+    }
     let watches = watches(written, &health, &rules)?;
     Some(Project { settings, keep_by, keep_max, watches })
 }
@@ -267,8 +275,10 @@ fn tell_twins(findings: &Findings<'_>, written: &[Written]) {
             continue;
         }
         let line = findings.line(&first.place);
-        let message = format!("this trigger measures the same as that of line {line}");
-        let hint = "remove one, or give each a `name` of its own where their conditions differ";
+        let message = format!(
+            "this trigger is that of line {line} once more: it measures the same, with the same condition and `for`"
+        );
+        let hint = "remove one, or let their conditions or times differ";
         findings.error(second.place.clone(), message, hint);
     }
 }

@@ -244,7 +244,7 @@ impl<'a> Table<'a> {
             let meant = meant(name, shape);
             self.findings.error(key.span(), message, advice(name, meant, shape));
             self.meant.extend(meant);
-            if meant.is_some_and(|key| matches!(key, "source" | "project" | "trigger")) {
+            if meant.is_some_and(|key| matches!(key, "source" | "project" | "trigger" | "group")) {
                 self.findings.overlook();
             }
         }

@@ -1,9 +1,13 @@
 //! What a project sets for all its triggers and a trigger otherwise for itself:
-//! `grace`, `min_requests`, `max_gap`, `recover_within`, `on_blind`, `blames`.
+//! `grace`, `min_requests`, `max_gap`, `recover_within`, `on_blind`, `blames`,
+//! `blame`.
 
 use std::time::Duration;
 
-use rollbackd_core::{settings::OnBlind, words::ServiceName};
+use rollbackd_core::{
+    settings::{Blame, OnBlind},
+    words::ServiceName,
+};
 
 use super::{
     reader::{Got, Table},
@@ -23,6 +27,7 @@ pub(super) struct Rules {
     pub(super) recover_within: Option<Duration>,
     pub(super) on_blind: Option<OnBlind>,
     pub(super) blames: Option<Vec<ServiceName>>,
+    pub(super) blame: Option<Blame>,
 }
 
 impl Rules {
@@ -35,6 +40,7 @@ impl Rules {
             recover_within: recover_within(table).or(Duration::from_secs(600)),
             on_blind: on_blind(table).or(OnBlind::Ignore),
             blames: blames(table).or(Vec::new()),
+            blame: blame(table).or(Blame::Careful),
         }
     }
 
@@ -50,6 +56,7 @@ impl Rules {
             recover_within: otherwise(recover_within(table), self.recover_within),
             on_blind: otherwise(on_blind(table), self.on_blind),
             blames: otherwise(blames(table), self.blames.clone()),
+            blame: otherwise(blame(table), self.blame),
         }
     }
 }
@@ -87,4 +94,8 @@ fn on_blind(table: &Table<'_>) -> Got<OnBlind> {
 fn blames(table: &Table<'_>) -> Got<Vec<ServiceName>> {
     let services = values::list(values::service);
     table.read("blames", |value| Ok(services(value)?.into_iter().map(ServiceName::new).collect()))
+}
+
+fn blame(table: &Table<'_>) -> Got<Blame> {
+    table.read("blame", values::word(&[("careful", Blame::Careful), ("always", Blame::Always)]))
 }

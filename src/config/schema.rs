@@ -106,17 +106,20 @@ pub(super) const PROJECT: Shape = shape(
         "max_gap",
         "on_blind",
         "blames",
+        "blame",
         "health",
         "drills",
         "restore_files",
         "watch_files",
         "schema_changed",
         "service",
+        "group",
         "trigger",
         "plan",
     ],
 );
 pub(super) const SERVICE: Shape = shape("[project.NAME.service.NAME]", &["health"]);
+pub(super) const GROUP: Shape = shape("[project.NAME.group.NAME]", &["needs"]);
 pub(super) const TRIGGER: Shape = shape(
     "[[project.NAME.trigger]]",
     &[
@@ -130,7 +133,11 @@ pub(super) const TRIGGER: Shape = shape(
         "below",
         "above_baseline",
         "failures",
+        "clear_below",
+        "clear_above",
+        "clear_for",
         "for",
+        "for_known_bad",
         "share",
         "window",
         "every",
@@ -140,6 +147,8 @@ pub(super) const TRIGGER: Shape = shape(
         "recover_within",
         "on_blind",
         "blames",
+        "blame",
+        "group",
         "action",
     ],
 );
@@ -156,17 +165,18 @@ pub(super) const HTTP: Shape =
 pub(super) const RETRY: Shape = shape("`retry`", &["attempts", "backoff"]);
 
 /// Every kind of table.
-pub(super) const ALL: [Shape; 16] = [
-    TOP, API, DOCKER, EMAIL, WEBHOOK, PROMETHEUS, SCRAPE, PROBE, PROJECT, SERVICE, TRIGGER, PLAN,
-    STEP, EXEC, HTTP, RETRY,
+pub(super) const ALL: [Shape; 17] = [
+    TOP, API, DOCKER, EMAIL, WEBHOOK, PROMETHEUS, SCRAPE, PROBE, PROJECT, SERVICE, GROUP, TRIGGER,
+    PLAN, STEP, EXEC, HTTP, RETRY,
 ];
 
 /// Words of other tools for keys of ours.
-pub(super) const ALIASES: [(&str, &str); 13] = [
+pub(super) const ALIASES: [(&str, &str); 14] = [
     ("interval", "every"),
     ("scrape_interval", "every"),
     ("threshold", "above"),
     ("duration", "for"),
+    ("keep_firing_for", "clear_for"),
     ("expr", "query"),
     ("promql", "query"),
     ("metric", "signal"),

@@ -56,7 +56,7 @@ pub(super) fn read(table: &Table<'_>, signal: &Signal) -> Option<(Condition, Ran
 }
 
 /// Tells keys that make no sense for a signal.
-fn refuse(table: &Table<'_>, keys: &[&'static str], why: &str, hint: &str) -> bool {
+pub(super) fn refuse(table: &Table<'_>, keys: &[&'static str], why: &str, hint: &str) -> bool {
     let found = keys.iter().filter_map(|key| Some((key, table.key_place(key)?)));
     let told =
         found.map(|(key, place)| table.findings.error(place, format!("`{key}` {why}"), hint));
@@ -64,8 +64,10 @@ fn refuse(table: &Table<'_>, keys: &[&'static str], why: &str, hint: &str) -> bo
 }
 
 fn health(table: &Table<'_>) -> Option<(Condition, Range<usize>)> {
-    let keys = ["above", "below", "above_baseline"];
-    let told = refuse(table, &keys, "says nothing for `health`", "write `failures = 3`");
+    let why = "says nothing for `health`";
+    let told = refuse(table, &["above", "below", "above_baseline"], why, "write `failures = 3`");
+    let lines = ["clear_below", "clear_above"];
+    let told = refuse(table, &lines, why, "leave it out, or write `clear_for = \"2m\"`") || told;
     let failures = table.read("failures", values::count(1..=1000));
     let place = failures.span().unwrap_or_else(|| table.place.clone());
     let failures = failures.or(3)?;
@@ -107,6 +109,17 @@ fn either(table: &Table<'_>, signal: &Signal, baseline: bool) -> Option<(Conditi
     }
 }
 
+/// A number in its signal's unit.
+pub(super) fn number(value: &Value<'_>, signal: &Signal) -> Result<f64, Wrong> {
+    match signal {
+        Signal::Availability => values::share("99%")(value),
+        Signal::ErrorRate | Signal::Cpu | Signal::Memory => values::share("5%")(value),
+        Signal::Latency(_) => values::latency(value),
+        Signal::Restarts | Signal::Health => values::count(0..=1_000_000)(value).map(float),
+        Signal::Own(_) => values::plain_number(value),
+    }
+}
+
 /// A threshold in its signal's unit, within its range.
 fn threshold(value: &Value<'_>, signal: &Signal) -> Result<f64, Wrong> {
     let never = |why: &str| {
@@ -117,21 +130,16 @@ fn threshold(value: &Value<'_>, signal: &Signal) -> Result<f64, Wrong> {
         let hint = format!("write {}", example(value.key, signal));
         Wrong::new(format!("this trigger would always breach: {why}"), hint)
     };
+    let number = number(value, signal)?;
     match signal {
-        Signal::Availability => match values::share("99%")(value)? {
-            share if share <= 0.0 => Err(never("availability is never below 0%")),
-            share => Ok(share),
-        },
-        Signal::ErrorRate | Signal::Cpu | Signal::Memory => match values::share("5%")(value)? {
-            share if share >= 1.0 => Err(never(&format!("`{signal}` is never above 100%"))),
-            share => Ok(share),
-        },
-        Signal::Latency(_) => match values::latency(value)? {
-            latency if latency <= 0.0 => Err(always("every request takes longer than nothing")),
-            latency => Ok(latency),
-        },
-        Signal::Restarts | Signal::Health => values::count(0..=1_000_000)(value).map(float),
-        Signal::Own(_) => values::plain_number(value),
+        Signal::Availability if number <= 0.0 => Err(never("availability is never below 0%")),
+        Signal::ErrorRate | Signal::Cpu | Signal::Memory if number >= 1.0 => {
+            Err(never(&format!("`{signal}` is never above 100%")))
+        }
+        Signal::Latency(_) if number <= 0.0 => {
+            Err(always("every request takes longer than nothing"))
+        }
+        _ => Ok(number),
     }
 }
 

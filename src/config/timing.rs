@@ -24,11 +24,13 @@ pub(super) struct Timing {
     /// Where that was written.
     pub(super) held_place: Range<usize>,
     pub(super) hold: Hold,
+    /// The same `for` on an image that was rolled back from before.
+    pub(super) for_known_bad: Duration,
     pub(super) window: Duration,
     pub(super) max_gap: Duration,
 }
 
-/// Reads `for`, `share`, `every`, `window` and `max_gap`; `signal` is `None`
+/// Reads `for`, `for_known_bad`, `share`, `every`, `window` and `max_gap`; `signal` is `None`
 /// where that is wrong.
 pub(super) fn read(
     table: &Table<'_>,
@@ -42,6 +44,7 @@ pub(super) fn read(
         values::duration("15s", Duration::from_millis(100)..=Duration::from_secs(3600)),
     );
     let held = table.read("for", values::duration("5m", Duration::ZERO..=WEEK));
+    let known_bad = table.read("for_known_bad", values::duration("1m", Duration::ZERO..=WEEK));
     let share = table.read("share", sample_share);
     let window = table.read("window", values::duration("1m", Duration::from_millis(1)..=WEEK));
     let gap = rules::max_gap(table);
@@ -55,16 +58,19 @@ pub(super) fn read(
         held: held.span().unwrap_or_else(|| table.place.clone()),
         window: window.span(),
         share: share.span(),
+        known_bad: known_bad.span(),
         gap: gap.span().unwrap_or_else(|| table.place.clone()),
     };
     let held_default = if health { Some(HEALTH_FOR) } else { None };
     let (every, share) = (every.or(EVERY), share.maybe());
     let (held, window) = (held.maybe()?.or(held_default), window.maybe());
+    let known_bad = known_bad.maybe();
     let gap = match gap {
         Got::Absent => rules.max_gap,
         other => other.maybe(),
     };
     let (every, held, share, window, gap) = (every?, held?, share?, window?, gap?);
+    let known_bad = known_bad?;
     signal?;
     let gap = gap.unwrap_or(every * 3);
     if health {
@@ -73,11 +79,13 @@ pub(super) fn read(
             held,
             held_place: places.held,
             hold: Hold::For(Duration::ZERO),
+            for_known_bad: Duration::ZERO,
             window: held,
             max_gap: gap,
         });
     }
-    let fit = Fit { every, held, share, window, gap, places };
+    let windowed = matches!(kind, Some(Kind::Scrape | Kind::Probe));
+    let fit = Fit { every, held, known_bad, share, window, windowed, gap, places };
     fit.check(table, kind).then(|| fit.timing())
 }
 
@@ -91,6 +99,7 @@ struct Places {
     held: Range<usize>,
     window: Option<Range<usize>>,
     share: Option<Range<usize>>,
+    known_bad: Option<Range<usize>>,
     gap: Range<usize>,
 }
 
@@ -98,26 +107,32 @@ struct Places {
 struct Fit {
     every: Duration,
     held: Duration,
+    known_bad: Option<Duration>,
     share: Option<Ratio>,
     window: Option<Duration>,
+    /// The source works its number out over a window.
+    windowed: bool,
     gap: Duration,
     places: Places,
 }
 
 impl Fit {
     fn timing(self) -> Timing {
-        let Self { every, held, share, window, gap, places } = self;
+        let least = self.least_known_bad();
+        let Self { every, held, known_bad, share, window, gap, places, .. } = self;
         let hold = match share {
             None => Hold::For(held),
             Some(share) => Hold::Share { share, within: held },
         };
         let window = window.unwrap_or_else(|| (held / 3).max(every * 2));
-        Timing { every, held, held_place: places.held, hold, window, max_gap: gap }
+        let for_known_bad = known_bad.unwrap_or_else(|| (held / 3).max(least).min(held));
+        let held_place = places.held;
+        Timing { every, held, held_place, hold, for_known_bad, window, max_gap: gap }
     }
 
     /// Tells the first thing that does not fit; true when all does.
     fn check(&self, table: &Table<'_>, kind: Option<Kind>) -> bool {
-        let windowed = matches!(kind, Some(Kind::Scrape | Kind::Probe));
+        let windowed = self.windowed;
         let told = match () {
             () if windowed && self.held > Duration::ZERO && self.held < self.every * 4 => {
                 Some(self.too_short())
@@ -132,6 +147,7 @@ impl Fit {
             Some(Kind::Docker) => self.window_too_short(),
             _ => None,
         });
+        let told = told.or_else(|| self.known_bad_problem());
         let Some((place, message, hint)) = told else { return true };
         table.findings.error(place, message, hint);
         false
@@ -184,6 +200,39 @@ impl Fit {
             );
             let hint = format!("write `max_gap = \"{}\"`, or leave it out", shown(self.every * 3));
             (self.places.gap.clone(), message, hint)
+        })
+    }
+
+    /// The shortest `for_known_bad` with which a breach is more than one odd
+    /// sample. A number over a window changes only with two readings of the new
+    /// version in it, and a `share` needs three samples: both take 2 × `every`.
+    /// A query takes as long as from one sample to the next. What breaches at
+    /// the first sample anyway may here too.
+    fn least_known_bad(&self) -> Duration {
+        let samples = if self.windowed || self.share.is_some() { 2 } else { 1 };
+        (self.every * samples).min(self.held)
+    }
+
+    fn known_bad_problem(&self) -> Option<Told> {
+        let (place, known_bad) = (self.places.known_bad.clone()?, self.known_bad?);
+        let (held, least) = (shown(self.held), self.least_known_bad());
+        if known_bad > self.held {
+            let message = format!(
+                "`for_known_bad` is {}, longer than `for` ({held}): an image that was rolled back \
+                 from before would have more time than any other",
+                shown(known_bad)
+            );
+            let hint = format!("write {held} or less, or leave it out for a third of `for`");
+            return Some((place, message, hint));
+        }
+        (known_bad < least).then(|| {
+            let message = format!(
+                "`for_known_bad` is {}, too short: there is a sample only every {}",
+                shown(known_bad),
+                shown(self.every)
+            );
+            let hint = format!("write {} or more, or ask more often", shown(least));
+            (place, message, hint)
         })
     }
 

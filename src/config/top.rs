@@ -40,6 +40,7 @@ pub(super) fn read<'a>(
     let sources = source::read(&top, dir);
     let projects = project::read_all(&top, mode, &sources);
     source::tell_unused(&sources, findings);
+    tell_nobody_is_told(&top);
     let named = |(name, defined): (String, source::Defined)| Some((name, defined.source?));
     Some(Config {
         path: path.to_owned(),
@@ -51,6 +52,17 @@ pub(super) fn read<'a>(
         sources: sources.defined.into_iter().map(named).collect::<Option<_>>()?,
         projects: projects.into_iter().collect::<Option<_>>()?,
     })
+}
+
+/// Without mail a rollback is only found by looking. Not said of a file that has
+/// worse problems.
+fn tell_nobody_is_told(top: &Table<'_>) {
+    let findings = top.findings;
+    if top.value("email").is_none() && !findings.is_broken() && findings.is_usable() {
+        let message = "there is no [email]: nobody is told of a breach or a rollback";
+        let hint = "add the table, with `server`, `from` and `to`";
+        findings.warn(top.place.clone(), message, hint);
+    }
 }
 
 fn api(top: &Table<'_>, dir: &Path) -> Option<Api> {

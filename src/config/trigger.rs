@@ -1,17 +1,17 @@
 //! `[[project.NAME.trigger]]`: one condition on one signal, and how its number
 //! is got. What can never fire is refused here.
 
-use std::{fmt::Write as _, ops::Range, time::Duration};
+use std::{ops::Range, time::Duration};
 
 use rollbackd_core::{
-    settings::{Action, Blame, Clear, Condition, Hold, TriggerSettings},
+    settings::{Action, Clear, Condition, Hold, TriggerSettings},
     signal::Signal,
-    words::{ServiceName, TriggerId},
+    words::{GroupName, ServiceName, TriggerId},
 };
-use sha2::{Digest, Sha256};
 
 use super::{
     ask::{self, From},
+    clearing, groups, identity,
     nearest::distance,
     promql,
     reader::Table,
@@ -48,6 +48,8 @@ pub(super) struct Written {
     pub(super) held: Duration,
     /// Where that is.
     pub(super) held_place: Range<usize>,
+    /// Where its query is, if it has one.
+    pub(super) query_place: Option<Range<usize>>,
     /// Has it a `name`?
     pub(super) is_named: bool,
 }
@@ -63,9 +65,13 @@ pub(super) fn read(table: &Table<'_>, project: &Rules, sources: &Sources) -> Opt
     let kind = from.as_ref().map(|from| from.kind);
     let rules = project.of_trigger(table);
     let action = action(table, signal.as_ref());
+    let group = groups::member(table, action);
     let query = ask::query(table, kind);
     let timing = timing::read(table, signal.as_ref(), kind, project);
     let condition = signal.as_ref().and_then(|signal| threshold::read(table, signal));
+    let clear = signal.as_ref().and_then(|signal| {
+        clearing::read(table, signal, condition.as_ref().map(|(condition, _)| *condition))
+    });
     let (signal, from) = (signal?, from?);
     warn_of_no_effect(table, &signal, from.kind);
     let seen = condition.as_ref().is_none_or(|(condition, place)| {
@@ -75,13 +81,16 @@ pub(super) fn read(table: &Table<'_>, project: &Rules, sources: &Sources) -> Opt
     let back = time_to_recover(table, &rules, &timing);
     let ask = ask(table, &from, &signal, query.as_deref(), &timing, &rules)?;
     let ((condition, _), action) = (condition?, action?);
+    let (clear, group) = (clear?, group?);
     (seen && back).then_some(())?;
-    let parts = Parts { name, service, signal, from, query, condition, rules, action };
+    let parts =
+        Parts { name, service, signal, from, query, condition, clear, rules, action, group };
     Some(Written {
         watch: Watch { trigger: parts.settings(&timing, &ask)?, ask },
         place: table.place.clone(),
         held: timing.held,
         held_place: timing.held_place,
+        query_place: table.value("query").map(|value| value.span),
         is_named,
     })
 }
@@ -94,6 +103,7 @@ pub(super) fn implicit_health(service: &ServiceName, rules: &Rules) -> Option<Wa
         held: window,
         held_place: 0..0,
         hold: Hold::For(Duration::ZERO),
+        for_known_bad: Duration::ZERO,
         window,
         max_gap: rules.max_gap?.unwrap_or(every * 3),
     };
@@ -104,8 +114,10 @@ pub(super) fn implicit_health(service: &ServiceName, rules: &Rules) -> Option<Wa
         from: From { name: "docker".into(), kind: Kind::Docker, source: None },
         query: None,
         condition: Condition::AtLeast(3.0),
+        clear: Clear::default(),
         rules: rules.clone(),
         action: Action::Rollback,
+        group: None,
     };
     let ask = Ask::Container { window };
     Some(Watch { trigger: parts.settings(&timing, &ask)?, ask })
@@ -118,8 +130,10 @@ struct Parts<'s> {
     from: From<'s>,
     query: Option<String>,
     condition: Condition,
+    clear: Clear,
     rules: Rules,
     action: Action,
+    group: Option<GroupName>,
 }
 
 impl Parts<'_> {
@@ -137,33 +151,27 @@ impl Parts<'_> {
             source: self.from.name,
             condition: self.condition,
             hold: timing.hold,
-            for_known_bad: timing.hold.span() / 3,
-            clear: Clear::default(),
+            for_known_bad: timing.for_known_bad,
+            clear: self.clear,
             every: timing.every,
             max_gap: timing.max_gap,
             recover_within: self.rules.recover_within?,
             on_blind: self.rules.on_blind?,
             blames: self.rules.blames?,
-            blame: Blame::Careful,
-            group: None,
+            blame: self.rules.blame?,
+            group: self.group,
             action: self.action,
         })
     }
 
-    /// What makes it the same trigger across reloads.
+    /// What makes it the same trigger across reloads: its name, else what it
+    /// measures.
     fn id(&self) -> TriggerId {
         if let Some(name) = &self.name {
             return TriggerId::new(name.as_str());
         }
-        let signal = self.signal.to_string();
-        let parts =
-            [&self.service, &signal, &self.from.name, self.query.as_deref().unwrap_or_default()];
-        let digest = Sha256::digest(parts.join("\0").as_bytes());
-        let mut id = String::new();
-        for byte in digest.iter().take(6) {
-            let _ = write!(id, "{byte:02x}");
-        }
-        TriggerId::new(id)
+        let (signal, query) = (self.signal.to_string(), self.query.as_deref().unwrap_or_default());
+        identity::of(&[&self.service, &signal, &self.from.name, query])
     }
 
     /// What is measured, as text. A trigger that keeps its name and turns to
@@ -312,7 +320,7 @@ fn warn_of_no_effect(table: &Table<'_>, signal: &Signal, kind: Kind) {
         warn("min_requests", &format!("`min_requests` has no effect on `{signal}`"), "remove it");
     }
     if *signal == Signal::Health {
-        for key in ["window", "share", "grace"] {
+        for key in ["window", "share", "grace", "for_known_bad"] {
             warn(
                 key,
                 &format!("`{key}` has no effect on `health`"),

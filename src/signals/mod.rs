@@ -106,6 +106,26 @@ pub struct Answered {
     pub reading: Reading,
     /// What was answered, in words.
     pub text: String,
+    /// What is wrong with the trigger's query, if that is why there is none.
+    pub fault: Option<Fault>,
+}
+
+/// What is wrong with a query itself: asking again does not help.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fault {
+    /// What is wrong, with the server's own words.
+    pub message: String,
+    /// What to do.
+    pub hint: String,
+    /// Line and column within the query, both from 1, the column in bytes,
+    /// where the server named them.
+    pub place: Option<(usize, usize)>,
+}
+
+impl Fault {
+    fn of(message: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self { message: message.into(), hint: hint.into(), place: None }
+    }
 }
 
 /// What makes two questions the same: then they are asked once.
@@ -200,13 +220,22 @@ async fn ask_server(
     samples: mpsc::Sender<Sample>,
 ) {
     let (server, query) = (&server, query.as_str());
+    let signal = &advised(&asked);
     let told = |at, told: Option<prometheus::Told>| {
         let reading = told.map_or_else(|| Reading::Missing(behind()), |told| told.reading);
         let sample =
             |asked: &Asked| Sample { trigger: asked.trigger, at, reading: reading.clone() };
         asked.iter().map(sample).collect()
     };
-    schedule::ask_at(moments, limit, |_| server.ask(query), told, samples).await;
+    schedule::ask_at(moments, limit, |_| server.ask(query, signal), told, samples).await;
+}
+
+/// The signal that all who ask the same have, for what is advised; else one
+/// that nothing is known of.
+fn advised(asked: &[Asked]) -> Signal {
+    let mut signals = asked.iter().map(|asked| &asked.watch.trigger.signal);
+    let first = signals.next().filter(|first| signals.all(|other| other == *first));
+    first.cloned().unwrap_or(Signal::Own(String::new()))
 }
 
 async fn read_pages(
@@ -301,10 +330,12 @@ pub async fn ask_once(asked: &Asked, needs: &Needs) -> Answered {
     let signal = &asked.watch.trigger.signal;
     let question = Question::of(asked, &needs.sources);
     let source = needs.sources.get(source_of(std::slice::from_ref(asked)));
+    let mut fault = None;
     let (reading, text) = match (question, source) {
         (Question::Prometheus { source, query }, Some(Source::Prometheus(config))) => {
-            let told = Server::new(source, config.clone()).ask(&query).await;
-            prometheus::once(told, signal)
+            let mut told = Server::new(source, config.clone()).ask(&query, signal).await;
+            fault = told.fault.take();
+            prometheus::once(&told, signal)
         }
         (Question::Scrape { project, .. }, Some(Source::Scrape(config))) => {
             let reader = Reader::new(config.clone(), project, needs.docker.clone());
@@ -322,7 +353,7 @@ pub async fn ask_once(asked: &Asked, needs: &Needs) -> Answered {
             (Reading::Missing(why.clone()), why.to_string())
         }
     };
-    Answered { reading, text }
+    Answered { reading, text, fault }
 }
 
 #[cfg(test)]

@@ -20,7 +20,7 @@ use std::{
     time::Duration,
 };
 
-use rollbackd_core::{moment::Moment, reading::Reading};
+use rollbackd_core::{moment::Moment, reading::Reading, signal::Signal};
 use serde_json::{Value, json};
 use tokio::{
     io::{AsyncBufReadExt, BufReader},
@@ -312,6 +312,7 @@ async fn a_real_server_is_read_as_the_table_says() {
     let server =
         Server::new("prom".into(), prometheus_at(&prometheus.url, Duration::from_secs(10)));
     let mut answers = String::new();
+    let own = Signal::Own("hits".into());
     for query in [
         "hits{series=\"still\"}",
         "vector(0.25)",
@@ -327,7 +328,7 @@ async fn a_real_server_is_read_as_the_table_says() {
         "\"a text\"",
         "sum(hits",
     ] {
-        let told = server.ask(query).await;
+        let told = server.ask(query, &own).await;
         let place = crate::host::http::place(&prometheus.url);
         let said = said(&told.reading).replace(&place, "HOST");
         let said = said.replace(&place_of(&prometheus.page.url), "PAGE");
@@ -355,16 +356,16 @@ sum(took_bucket{le="nowhere"}) / sum(hits)
 count by (code) (hits)
     failed: the query's result is 3 series and not one: {code="200"}, {code="500"}, {code="503"}; aggregate them, as in `sum(...)` or `max(...)`
 hits[5s]
-    failed: the query's result is a range of values; a trigger needs one number: put it into `rate(...)` or `avg_over_time(...)`
+    failed: the query's result is a range of values, and a trigger needs one number; put it into `rate(...)` or `avg_over_time(...)`
 "a text"
-    failed: the query's result is a text; a trigger needs a number
+    failed: the query's result is a text, and a trigger needs a number; take the quotes away
 sum(hits
-    failed: HOST does not understand the query: invalid parameter "query": 1:9: parse error: unclosed left parenthesis
+    failed: HOST does not understand the query: 1:9: parse error: unclosed left parenthesis
 "#);
-    let many = said(&server.ask("hits + on(code) group_left hits").await.reading);
+    let many = said(&server.ask("hits + on(code) group_left hits", &own).await.reading);
     assert!(many.contains("cannot work the query out (422 execution)"), "{many}");
     let long = format!("vector(3) or vector({})", "1 + ".repeat(3000) + "1");
-    assert_eq!(server.ask(&long).await.reading, Reading::Value(3.0));
+    assert_eq!(server.ask(&long, &own).await.reading, Reading::Value(3.0));
 }
 
 fn place_of(url: &Url) -> String {

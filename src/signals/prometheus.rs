@@ -12,7 +12,10 @@ use serde::Deserialize;
 use serde_json::Value;
 use url::Url;
 
-use super::caller::{CallError, Caller, clip};
+use super::{
+    Fault,
+    caller::{CallError, Caller, clip},
+};
 use crate::{
     config::settings::Prometheus,
     host::http::{Answer, Body, Connections, HttpError, Request, place},
@@ -41,6 +44,8 @@ pub(super) struct Told {
     pub(super) reading: Reading,
     /// What the server thinks is doubtful about it.
     pub(super) warnings: Vec<String>,
+    /// What is wrong with the query itself, if that is why there is no number.
+    pub(super) fault: Option<Fault>,
 }
 
 impl Server {
@@ -49,14 +54,16 @@ impl Server {
         Self { source, config, caller, warned: Mutex::default() }
     }
 
-    /// Asks for the number that a query has now.
-    pub(super) async fn ask(&self, query: &str) -> Told {
+    /// Asks for the number that a query has now. The signal only decides what
+    /// is advised.
+    pub(super) async fn ask(&self, query: &str, signal: &Signal) -> Told {
         let server = place(&self.config.url);
         let (url, request) = self.request(query);
         let told = match self.caller.send(&url, request).await {
-            Ok(answer) => read(&answer, &server),
+            Ok(answer) => read(&answer, &server, signal),
             Err(CallError::Http(error @ HttpError::TooLong { .. })) => {
-                failed(format!("{error}: aggregate the query's series, as in `sum(...)`"))
+                let hint = aggregation(signal);
+                faulty(format!("{error}; {hint}"), Fault::of(error.to_string(), hint))
             }
             Err(error) => failed(error.to_string()),
         };
@@ -113,7 +120,7 @@ struct Envelope {
 }
 
 /// What an answer says.
-fn read(answer: &Answer, server: &str) -> Told {
+fn read(answer: &Answer, server: &str, signal: &Signal) -> Told {
     let status = answer.status;
     let envelope = match serde_json::from_slice::<Envelope>(&answer.body) {
         Ok(envelope) => envelope,
@@ -126,16 +133,46 @@ fn read(answer: &Answer, server: &str) -> Told {
         }
     };
     if envelope.status != "success" {
-        let (kind, words) = (clip(&envelope.error_type, 40), clip(&envelope.error, WORDS));
-        return failed(match envelope.error_type.as_str() {
-            "bad_data" => format!("{server} does not understand the query: {words}"),
-            _ => format!("{server} cannot work the query out ({status} {kind}): {words}"),
-        });
+        return refused(&envelope, status, server);
     }
     let mut warnings = envelope.warnings;
     warnings.truncate(5);
     warnings.iter_mut().for_each(|warning| *warning = clip(warning, WORDS));
-    Told { reading: number(envelope.data, server), warnings }
+    match number(envelope.data, server, signal) {
+        Ok(reading) => Told { reading, warnings, fault: None },
+        Err(fault) => {
+            let why = format!("{}; {}", fault.message, fault.hint);
+            Told { reading: missing(why), warnings, fault: Some(fault) }
+        }
+    }
+}
+
+/// A query that the server does not understand, or cannot work out.
+fn refused(envelope: &Envelope, status: u16, server: &str) -> Told {
+    let (kind, words) = (clip(&envelope.error_type, 40), own_words(&envelope.error));
+    let why = match kind.as_str() {
+        "bad_data" => format!("{server} does not understand the query: {words}"),
+        _ => format!("{server} cannot work the query out ({status} {kind}): {words}"),
+    };
+    match kind.as_str() {
+        "bad_data" | "execution" => {
+            let hint = format!("try it in the page of the server itself, at {server}");
+            let fault = Fault { place: place_in(&words), ..Fault::of(why.clone(), hint) };
+            faulty(why, fault)
+        }
+        _ => failed(why),
+    }
+}
+
+/// The server's own words, without what only speaks of its API.
+fn own_words(error: &str) -> String {
+    clip(error.strip_prefix("invalid parameter \"query\": ").unwrap_or(error), WORDS)
+}
+
+/// `1:16: parse error: ...`: the line and the column that a server names.
+fn place_in(words: &str) -> Option<(usize, usize)> {
+    let mut parts = words.split(':');
+    Some((parts.next()?.trim().parse().ok()?, parts.next()?.parse().ok()?))
 }
 
 /// Why there is no answer of the API's.
@@ -157,47 +194,65 @@ fn refusal(answer: &Answer, server: &str) -> String {
     }
 }
 
-/// The one number of a result.
-fn number(data: Value, server: &str) -> Reading {
+/// The one number of a result, or why the query gives none.
+fn number(data: Value, server: &str, signal: &Signal) -> Result<Reading, Fault> {
+    let fault = |message: &str, hint: &str| Err(Fault::of(message, hint));
     let kind = data["resultType"].as_str().unwrap_or_default();
     match kind {
         "vector" | "scalar" => {}
         "matrix" => {
-            return missing(
-                "the query's result is a range of values; a trigger needs one number: put it into \
-                 `rate(...)` or `avg_over_time(...)`",
-            );
+            let message = "the query's result is a range of values, and a trigger needs one number";
+            return fault(message, "put it into `rate(...)` or `avg_over_time(...)`");
         }
-        "string" => return missing("the query's result is a text; a trigger needs a number"),
-        "" => return missing(format!("{server} answers without a result")),
+        "string" => {
+            let message = "the query's result is a text, and a trigger needs a number";
+            return fault(message, "take the quotes away");
+        }
+        "" => return Ok(missing(format!("{server} answers without a result"))),
         other => {
             let other = clip(other, 40);
-            return missing(format!("{server} answers with a result of the kind `{other}`"));
+            return Ok(missing(format!("{server} answers with a result of the kind `{other}`")));
         }
     }
     if data["result"][0].get("histogram").is_some() {
-        return missing(
-            "the query's result is a native histogram; a trigger needs a number: put it into \
-             `histogram_quantile(...)`",
-        );
+        let message = "the query's result is a native histogram, and a trigger needs a number";
+        return fault(message, "put it into `histogram_quantile(...)`");
     }
     match serde_json::from_value::<Data>(data) {
-        Ok(Data::Scalar(point)) => value(point),
+        Ok(Data::Scalar(point)) => Ok(value(point)),
         Ok(Data::Vector(series)) => match series.as_slice() {
-            [] => Reading::Missing(Missing::Empty(
+            [] => Ok(Reading::Missing(Missing::Empty(
                 "the query's result is empty; where that means zero, write `(...) or vector(0)`"
                     .into(),
-            )),
-            [one] => value(*one.sample()),
-            several => missing(format!(
-                "the query's result is {} series and not one: {}; aggregate them, as in `sum(...)` \
-                 or `max(...)`",
-                several.len(),
-                named(several),
-            )),
+            ))),
+            [one] => Ok(value(*one.sample())),
+            several => {
+                let (count, names) = (several.len(), named(several));
+                let message = format!("the query's result is {count} series and not one: {names}");
+                Err(Fault::of(message, aggregation(signal)))
+            }
         },
-        Ok(Data::Matrix(_)) => missing("the query's result is a range of values"),
-        Err(error) => missing(format!("{server} answers with an unreadable result ({error})")),
+        Ok(Data::Matrix(_)) => Ok(missing("the query's result is a range of values")),
+        Err(error) => Ok(missing(format!("{server} answers with an unreadable result ({error})"))),
+    }
+}
+
+/// How several series become the one number of a signal. The sum of ratios is
+/// no ratio, and the average of quantiles no quantile.
+fn aggregation(signal: &Signal) -> String {
+    match signal {
+        Signal::ErrorRate => "aggregate both sides of the ratio: `sum(...) / sum(...)`".to_owned(),
+        Signal::Latency(quantile) => format!(
+            "aggregate the buckets, `histogram_quantile({}, sum by (le) (...))`, or take the \
+             slowest with `max(...)`",
+            quantile.get()
+        ),
+        Signal::Availability => {
+            "aggregate them with `avg(...)`, or take the worst with `min(...)`".to_owned()
+        }
+        Signal::Cpu | Signal::Memory => "take the fullest with `max(...)`".to_owned(),
+        Signal::Restarts | Signal::Health => "aggregate them with `sum(...)`".to_owned(),
+        Signal::Own(_) => "aggregate them, as in `sum(...)` or `max(...)`".to_owned(),
     }
 }
 
@@ -209,10 +264,12 @@ fn value(point: Point) -> Reading {
     Reading::Value(point.value())
 }
 
-/// The first three series by their labels.
+/// The first three series by their labels, the same three at every moment.
 fn named(series: &[InstantVector]) -> String {
-    let mut names: Vec<_> = series.iter().take(3).map(|one| labelled(one.metric())).collect();
-    if series.len() > names.len() {
+    let mut names: Vec<_> = series.iter().map(|one| labelled(one.metric())).collect();
+    names.sort();
+    if names.len() > 3 {
+        names.truncate(3);
         names.push("…".into());
     }
     names.join(", ")
@@ -229,7 +286,11 @@ fn labelled(metric: &HashMap<String, String>) -> String {
 }
 
 fn failed(why: impl Into<String>) -> Told {
-    Told { reading: missing(why), warnings: Vec::new() }
+    Told { reading: missing(why), warnings: Vec::new(), fault: None }
+}
+
+fn faulty(why: impl Into<String>, fault: Fault) -> Told {
+    Told { fault: Some(fault), ..failed(why) }
 }
 
 fn missing(why: impl Into<String>) -> Reading {
@@ -237,7 +298,7 @@ fn missing(why: impl Into<String>) -> Reading {
 }
 
 /// What was answered, for a person who asks once.
-pub(super) fn once(told: Told, signal: &Signal) -> (Reading, String) {
+pub(super) fn once(told: &Told, signal: &Signal) -> (Reading, String) {
     let mut text = match &told.reading {
         Reading::Value(value) => format!("{signal} is {}", signal.unit().show(*value)),
         Reading::Missing(why) => why.to_string(),
@@ -245,7 +306,7 @@ pub(super) fn once(told: Told, signal: &Signal) -> (Reading, String) {
     for warning in &told.warnings {
         text += &format!("; the server warns: {warning}");
     }
-    (told.reading, text)
+    (told.reading.clone(), text)
 }
 
 #[cfg(test)]

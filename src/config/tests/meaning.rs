@@ -4,11 +4,13 @@
 use std::{path::PathBuf, time::Duration};
 
 use rollbackd_core::{
-    settings::{Action, AfterBake, Condition, Hold, Mode, NotRecovered, OnBlind, Order, Scope},
+    settings::{
+        Action, AfterBake, Blame, Clear, Condition, Hold, Mode, NotRecovered, OnBlind, Order, Scope,
+    },
     signal::Signal,
 };
 
-use super::{loaded, only, read, usable, with_project, with_trigger};
+use super::{EMAIL, loaded, only, read, usable, with_project, with_trigger};
 use crate::config::{
     self,
     settings::{Ask, ComposeCommand, Config, KeepBy, MailSecurity, Page, Secret, Source, Watch},
@@ -75,6 +77,9 @@ fn what_is_left_out_is_as_the_contract_says() {
     );
     assert_eq!((trigger.on_blind, trigger.action), (OnBlind::Ignore, Action::Rollback));
     assert_eq!(trigger.name, "backend error_rate");
+    assert_eq!((trigger.clear, trigger.blame), (Clear::default(), Blame::Careful));
+    assert_eq!((&trigger.group, trigger.for_known_bad), (&None, Duration::from_secs(100)));
+    assert_eq!(settings.groups, []);
     let window = Duration::from_secs(100);
     let ask = Ask::Scrape { source: "page".into(), window, min_requests: 20 };
     assert_eq!(project.watches[0].ask, ask);
@@ -116,9 +121,9 @@ fn health_is_turned_off_for_a_project_or_a_service() {
 
 #[test]
 fn a_trigger_may_say_otherwise_than_its_project() {
-    let project = "grace = \"5s\"\nmin_requests = 7\nmax_gap = \"40s\"\nrecover_within = \"3m\"\non_blind = \"alert\"\nblames = [\"auth\"]\n";
+    let project = "grace = \"5s\"\nmin_requests = 7\nmax_gap = \"40s\"\nrecover_within = \"3m\"\non_blind = \"alert\"\nblames = [\"auth\"]\nblame = \"always\"\n";
     let trigger = "[[project.shop.trigger]]\nservice = \"backend\"\nsignal = \"error_rate\"\nsource = \"page\"\nabove = 0.05\nfor = \"2m\"\n";
-    let own = "grace = \"6s\"\nmin_requests = 8\nmax_gap = \"0s\"\nrecover_within = \"4m\"\non_blind = \"breach\"\nblames = []\n";
+    let own = "grace = \"6s\"\nmin_requests = 8\nmax_gap = \"0s\"\nrecover_within = \"4m\"\non_blind = \"breach\"\nblames = []\nblame = \"careful\"\n";
     let of = |text: String| {
         let Watch { trigger, ask } = watches(&loaded(&text).config, "backend").remove(0);
         let Ask::Scrape { min_requests, .. } = ask else { panic!("{ask:?}") };
@@ -130,13 +135,14 @@ fn a_trigger_may_say_otherwise_than_its_project() {
             trigger.recover_within.as_secs(),
             trigger.on_blind,
             blames,
+            trigger.blame,
         )
     };
     let text = SMALL.replace("[project.shop]\n", &format!("[project.shop]\n{project}"));
-    assert_eq!(of(text), (5, 7, 40, 180, OnBlind::Alert, vec!["auth".to_owned()]));
+    assert_eq!(of(text), (5, 7, 40, 180, OnBlind::Alert, vec!["auth".to_owned()], Blame::Always));
     let base = &SMALL[..SMALL.find("[[project").unwrap()];
     let text = format!("{base}{project}{trigger}{own}");
-    assert_eq!(of(text), (6, 8, 0, 240, OnBlind::Breach, vec![]));
+    assert_eq!(of(text), (6, 8, 0, 240, OnBlind::Breach, vec![], Blame::Careful));
 }
 
 #[test]
@@ -238,7 +244,7 @@ fn an_identity_lasts_while_a_trigger_measures_the_same() {
 fn a_named_trigger_that_turns_to_another_service_measures_something_else() {
     let of = |service: &str| {
         let text = format!(
-            "[[project.shop.trigger]]\nname = \"load\"\nservice = \"{service}\"\nsignal = \"cpu\"\n\
+            "{EMAIL}[[project.shop.trigger]]\nname = \"load\"\nservice = \"{service}\"\nsignal = \"cpu\"\n\
              above = \"80%\"\nfor = \"5m\"\naction = \"alert\"\n"
         );
         loaded(&text).config.projects[0].watches[0].trigger.clone()
@@ -339,10 +345,16 @@ fn a_file_that_cannot_be_read_is_one_problem_in_line_1() {
     };
     let binary = dir.path().join("binary");
     std::fs::write(&binary, b"a\n\xff").unwrap();
-    insta::assert_snapshot!([said(dir.path()), said(&dir.path().join("none")), said(&binary)].join("\n"), @r##"
+    let pipe = dir.path().join("pipe");
+    let (kind, mode) = (rustix::fs::FileType::Fifo, rustix::fs::Mode::RUSR);
+    rustix::fs::mknodat(rustix::fs::CWD, &pipe, kind, mode, 0).unwrap();
+    let all = [dir.path(), &dir.path().join("none"), &binary, &pipe, "/dev/zero".as_ref()];
+    insta::assert_snapshot!(all.map(said).join("\n"), @r##"
     DIR:1:1: the configuration cannot be read: this is a directory; name the file in it: --config DIRECTORY/rollbackd.toml
     DIR/none:1:1: the configuration cannot be read: there is no such file; name one with --config or $ROLLBACKD_CONFIG; the commented reference is config/rollbackd.toml
     DIR/binary:1:1: the configuration is no UTF-8 text: see line 2; save it as UTF-8
+    DIR/pipe:1:1: the configuration cannot be read: this is a pipe or a device, and no file; write it to a file, and name that: it is read again at each reload
+    /dev/zero:1:1: the configuration cannot be read: this is a pipe or a device, and no file; write it to a file, and name that: it is read again at each reload
     "##);
 }
 

@@ -2,6 +2,7 @@
 
 mod always;
 mod drawn;
+mod levels;
 mod meaning;
 mod never_fires;
 mod reference;
@@ -80,7 +81,15 @@ kind = \"probe\"
 url = \"http://127.0.0.1:3000/ready\"
 ";
 
-/// Triggers of another service that use every source.
+/// Whom to tell, for a text without the tables below.
+const EMAIL: &str = "\
+[email]
+server = \"smtp://127.0.0.1:25\"
+from = \"rollbackd@example.com\"
+to = [\"ops@example.com\"]
+";
+
+/// Triggers of another service that use every source, and whom to tell.
 const USED: &str = "\
 [[project.shop.trigger]]
 service = \"used\"
@@ -102,4 +111,8 @@ signal = \"availability\"
 source = \"door\"
 below = \"99%\"
 for = \"1m\"
+[email]
+server = \"smtp://127.0.0.1:25\"
+from = \"rollbackd@example.com\"
+to = [\"ops@example.com\"]
 ";

@@ -1,6 +1,6 @@
 //! What would never fire, never act or do nothing is told, once, with a remedy.
 
-use super::{line, only, problems, with_project, with_trigger};
+use super::{EMAIL, line, only, problems, with_project, with_trigger};
 
 /// What is said of a trigger with these lines.
 fn said(lines: &str) -> String {
@@ -169,25 +169,15 @@ fn an_identical_trigger_twice_is_an_error() {
     let other = first.replace("5%", "10%");
     insta::assert_snapshot!([
         again("", first),
-        again("", &other),
         again("name = \"a\"\n", &format!("name = \"a\"\n{other}")),
         again("name = \"a\"\n", &format!("name = \"b\"\n{first}")),
+        again("", &format!("{first}action = \"alert\"\n")),
     ].join("\n"), @r##"
-    error 18:1 this trigger measures the same as that of line 12; remove one, or give each a `name` of its own where their conditions differ
-    error 18:1 this trigger measures the same as that of line 12; remove one, or give each a `name` of its own where their conditions differ
+    error 18:1 this trigger is that of line 12 once more: it measures the same, with the same condition and `for`; remove one, or let their conditions or times differ
     error 21:8 the trigger of line 12 is called "a" too; give each trigger of a project its own `name`
-    error 19:1 this trigger measures the same as that of line 12; remove one, or give each a `name` of its own where their conditions differ
+    error 19:1 this trigger is that of line 12 once more: it measures the same, with the same condition and `for`; remove one, or let their conditions or times differ
+    error 18:1 this trigger is that of line 12 once more: it measures the same, with the same condition and `for`; remove one, or let their conditions or times differ
     "##);
-}
-
-#[test]
-fn two_thresholds_of_one_signal_need_names() {
-    let first =
-        "name = \"a\"\nsignal = \"error_rate\"\nsource = \"page\"\nabove = \"5%\"\nfor = \"5m\"\n";
-    let second = first.replace("\"a\"", "\"b\"").replace("5%", "10%");
-    super::loaded(&with_trigger(&format!(
-        "{first}[[project.shop.trigger]]\nservice = \"backend\"\n{second}"
-    )));
 }
 
 #[test]
@@ -201,7 +191,8 @@ fn a_project_that_could_never_act_is_told() {
         of("settle = \"0s\""),
         of("start_timeout = \"2h\""),
         of("[project.shop.service.db]\nhealth = true"),
-        only("[project.shop]\n"),
+        only(&format!("[project.shop]\n{EMAIL}")),
+        only(&with_project("").replace(EMAIL, "")),
         only("mode = \"act\"\n"),
         only(&format!("{}[source.spare]\nkind = \"probe\"\nurl = \"http://h/\"\n", with_project(""))),
         only(&with_project("").replace("project.shop", "project.Shop")),
@@ -214,8 +205,9 @@ fn a_project_that_could_never_act_is_told() {
     error 12:17 `start_timeout` is too long: "2h"; write 1h or less: `start_timeout = "60s"`
     warning 12:1 no trigger watches the service `db`: this table changes nothing; add a trigger with `service = "db"`, or remove the table
     warning 1:1 the project `shop` has no trigger: nothing is watched, nothing goes back; add one: [[project.shop.trigger]]
+    warning 1:1 there is no [email]: nobody is told of a breach or a rollback; add the table, with `server`, `from` and `to`
     error 1:1 there is no project to watch; add a table for it: [project.NAME], where NAME is the Compose project's name
-    warning 33:1 no trigger uses the source `spare`; name it in a trigger, `source = "spare"`, or remove it
+    warning 37:1 no trigger uses the source `spare`; name it in a trigger, `source = "spare"`, or remove it
     error 11:10 "Shop" cannot be the name of a Compose project; use the name that `docker compose ls` shows: lower case letters, digits, - and _
     "##);
 }

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use rollbackd_core::{
-    settings::{Action, Condition, Hold},
+    settings::{Action, Condition, Group, Hold},
     signal::Signal,
 };
 
@@ -15,7 +15,7 @@ use crate::config::schema;
 const PLAN: &str = "# [project.shop.plan]";
 
 /// Keys whose line has no default: an example is shown.
-const EXAMPLES: [&str; 9] = [
+const EXAMPLES: [&str; 11] = [
     "listen",
     "password_file",
     "ca_file",
@@ -25,6 +25,8 @@ const EXAMPLES: [&str; 9] = [
     "body_contains",
     "share",
     "window",
+    "clear_below",
+    "clear_above",
 ];
 
 #[test]
@@ -51,6 +53,7 @@ fn the_reference_watches_what_it_says() {
         ("latency_p99", Condition::Above(2.0), 180, Action::Rollback),
         ("availability", Condition::Below(0.99), 60, Action::Rollback),
         ("health", Condition::AtLeast(3.0), 0, Action::Rollback),
+        ("error_rate", Condition::Above(0.05), 120, Action::Alert),
         ("error_rate", Condition::Above(0.1), 60, Action::Rollback),
         ("cpu", Condition::Above(0.8), 300, Action::Alert),
         ("memory", Condition::Above(0.8), 300, Action::Alert),
@@ -97,7 +100,11 @@ fn a_commented_key_shows_its_default() {
             continue;
         };
         let key = key.trim();
-        if webhook || !key.chars().all(|c| c.is_ascii_lowercase() || c == '_') {
+        // A group and its triggers name each other: they are tried together below.
+        if webhook
+            || ["group", "needs"].contains(&key)
+            || !key.chars().all(|c| c.is_ascii_lowercase() || c == '_')
+        {
             continue;
         }
         tried += 1;
@@ -134,4 +141,19 @@ fn all_webhooks_are_one_problem() {
         REFERENCE.replacen(block, "[webhook.chat]\nurl_file = \"/etc/rollbackd/chat-url\"", 1);
     let said = only(&format!("{text}\n[webhook.other]\nurl = \"https://chat.example.com/x\"\n"));
     assert!(said.contains("`webhook` is not built yet"), "{said}");
+}
+
+#[test]
+fn a_group_is_declared_and_named_as_the_reference_shows_it() {
+    let group = "[project.shop.group.front]";
+    let text = REFERENCE
+        .replace(&format!("# {group}\n# needs = 2"), &format!("{group}\nneeds = 2"))
+        .replace("# group = \"front\"", "group = \"front\"")
+        .replacen("above   = \"2s\"", "above   = \"2s\"\ngroup   = \"front\"", 1);
+    let shop = &loaded(&text).config.projects[0];
+    let front = Group { name: "front".into(), needs: 2 };
+    assert_eq!(shop.settings.groups, [front]);
+    let grouped = shop.watches.iter().filter(|watch| watch.trigger.group.is_some());
+    let names: Vec<&str> = grouped.map(|watch| watch.trigger.name.as_str()).collect();
+    assert_eq!(names, ["errors", "backend latency_p99"]);
 }

@@ -7,7 +7,7 @@ use std::{
 };
 
 use jiff::Timestamp;
-use rollbackd_core::{moment::Moment, reading::Reading, watch::Watch};
+use rollbackd_core::{moment::Moment, reading::Reading, signal::Signal, watch::Watch};
 use serde_json::{Value, json};
 
 use super::{Prometheus, Server, asked, moment, prometheus_at};
@@ -79,7 +79,7 @@ impl Both {
         loop {
             let url = self.prometheus.url.join("api/v1/rules").unwrap();
             let rule = Rule::read(&self.prometheus.get(url).await);
-            let reading = self.server.ask(QUERY).await.reading;
+            let reading = self.server.ask(QUERY, &Signal::Own("a_number".into())).await.reading;
             if let Some(rule) = rule.filter(&is) {
                 self.watch.feed(rule.at, &reading);
                 return (rule, reading);

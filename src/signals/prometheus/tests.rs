@@ -15,10 +15,14 @@ fn server(url: &Url, timeout: Duration) -> Server {
     Server::new("prom".into(), prometheus_at(url, timeout))
 }
 
+fn own() -> Signal {
+    Signal::Own("queue".into())
+}
+
 /// What an answer is read as, the server's address left out.
 async fn reading_of(give: Give) -> String {
     let odd = Odd::always(give).await;
-    let told = server(&odd.url, LONG).ask("up").await;
+    let told = server(&odd.url, LONG).ask("up", &own()).await;
     said(&told.reading).replace(&place(&odd.url), "HOST")
 }
 
@@ -59,12 +63,34 @@ async fn several_series_are_named_and_no_number_is_made_up() {
     insta::assert_snapshot!(vector(&many.join(",")).await, @r#"failed: the query's result is 9 series and not one: hits{code="200", job="web"}, hits{code="201", job="web"}, hits{code="202", job="web"}, …; aggregate them, as in `sum(...)` or `max(...)`"#);
 }
 
+#[test]
+fn several_series_are_aggregated_as_their_signal_can_be() {
+    let of = |signal: &str| aggregation(&Signal::parse(signal));
+    let signals = ["error_rate", "latency_p999", "availability", "memory", "restarts", "queue"];
+    insta::assert_snapshot!(signals.map(of).join("\n"), @r"
+    aggregate both sides of the ratio: `sum(...) / sum(...)`
+    aggregate the buckets, `histogram_quantile(0.999, sum by (le) (...))`, or take the slowest with `max(...)`
+    aggregate them with `avg(...)`, or take the worst with `min(...)`
+    take the fullest with `max(...)`
+    aggregate them with `sum(...)`
+    aggregate them, as in `sum(...)` or `max(...)`
+    ");
+}
+
+#[test]
+fn the_place_that_a_server_names_is_understood() {
+    assert_eq!(place_in("2:23: parse error: unexpected identifier"), Some((2, 23)));
+    for words in ["", "parse error: at 1:2", "found duplicate series", "12", "1:", "1:x: no"] {
+        assert_eq!(place_in(words), None, "{words}");
+    }
+}
+
 #[tokio::test]
 async fn results_that_are_no_number_fail() {
-    insta::assert_snapshot!(result(r#"{"resultType":"matrix","result":[{"metric":{},"values":[[1,"1"]]}]}"#).await, @"failed: the query's result is a range of values; a trigger needs one number: put it into `rate(...)` or `avg_over_time(...)`");
-    insta::assert_snapshot!(result(r#"{"resultType":"string","result":[1,"hello"]}"#).await, @"failed: the query's result is a text; a trigger needs a number");
+    insta::assert_snapshot!(result(r#"{"resultType":"matrix","result":[{"metric":{},"values":[[1,"1"]]}]}"#).await, @"failed: the query's result is a range of values, and a trigger needs one number; put it into `rate(...)` or `avg_over_time(...)`");
+    insta::assert_snapshot!(result(r#"{"resultType":"string","result":[1,"hello"]}"#).await, @"failed: the query's result is a text, and a trigger needs a number; take the quotes away");
     insta::assert_snapshot!(result(r#"{"resultType":"streams","result":[]}"#).await, @"failed: HOST answers with a result of the kind `streams`");
-    insta::assert_snapshot!(vector(r#"{"metric":{},"histogram":[1,{"count":"2"}]}"#).await, @"failed: the query's result is a native histogram; a trigger needs a number: put it into `histogram_quantile(...)`");
+    insta::assert_snapshot!(vector(r#"{"metric":{},"histogram":[1,{"count":"2"}]}"#).await, @"failed: the query's result is a native histogram, and a trigger needs a number; put it into `histogram_quantile(...)`");
     insta::assert_snapshot!(vector(r#"{"metric":{},"value":[1,"lots"]}"#).await, @r#"failed: HOST answers with an unreadable result (invalid value: string "lots", expected a float value inside a quoted JSON string)"#);
     insta::assert_snapshot!(result("{}").await, @"failed: HOST answers without a result");
 }
@@ -72,7 +98,7 @@ async fn results_that_are_no_number_fail() {
 #[tokio::test]
 async fn a_refused_query_is_told_in_the_servers_own_words() {
     let body = r#"{"status":"error","errorType":"bad_data","error":"invalid parameter \"query\": 1:4: parse error: unexpected end of input"}"#;
-    insta::assert_snapshot!(reading_of(Give::answer(400, body)).await, @r#"failed: HOST does not understand the query: invalid parameter "query": 1:4: parse error: unexpected end of input"#);
+    insta::assert_snapshot!(reading_of(Give::answer(400, body)).await, @r#"failed: HOST does not understand the query: 1:4: parse error: unexpected end of input"#);
     let body = r#"{"status":"error","errorType":"execution","error":"found duplicate series"}"#;
     insta::assert_snapshot!(reading_of(Give::answer(422, body)).await, @"failed: HOST cannot work the query out (422 execution): found duplicate series");
     let body = r#"{"status":"error","errorType":"timeout","error":"query timed out in expression evaluation"}"#;
@@ -96,13 +122,13 @@ async fn answers_of_others_say_what_is_likely_wrong() {
 
 #[tokio::test]
 async fn a_server_that_cannot_answer_is_a_clear_sentence() {
-    insta::assert_snapshot!(reading_of(Give::Endless).await, @"failed: HOST answers with more than 1 MiB, which is not read further: aggregate the query's series, as in `sum(...)`");
+    insta::assert_snapshot!(reading_of(Give::Endless).await, @"failed: HOST answers with more than 1 MiB, which is not read further; aggregate them, as in `sum(...)` or `max(...)`");
     insta::assert_snapshot!(reading_of(Give::cut_off(r#"{"status":"#)).await, @"failed: HOST cut its answer off (end of file before message length reached)");
     let url = nobody().await;
-    let told = server(&url, LONG).ask("up").await;
+    let told = server(&url, LONG).ask("up", &own()).await;
     insta::assert_snapshot!(said(&told.reading).replace(&place(&url), "HOST"), @"failed: HOST refuses the connection: is it running, and is the port right?");
     let odd = Odd::always(Give::Silence).await;
-    let told = server(&odd.url, Duration::from_millis(100)).ask("up").await;
+    let told = server(&odd.url, Duration::from_millis(100)).ask("up", &own()).await;
     insta::assert_snapshot!(said(&told.reading).replace(&place(&odd.url), "HOST"), @"failed: HOST did not answer completely within 100ms");
 }
 
@@ -111,7 +137,7 @@ async fn warnings_are_kept_and_the_value_is_used() {
     let body = r#"{"status":"success","warnings":["PromQL info: metric might not be a counter"],
         "data":{"resultType":"scalar","result":[1,"7"]}}"#;
     let odd = Odd::always(Give::answer(200, body)).await;
-    let told = server(&odd.url, LONG).ask("up").await;
+    let told = server(&odd.url, LONG).ask("up", &own()).await;
     assert_eq!(told.reading, Reading::Value(7.0));
     assert_eq!(told.warnings, ["PromQL info: metric might not be a counter"]);
 }
@@ -121,9 +147,9 @@ async fn the_query_arrives_as_it_was_written_below_the_base_path() {
     let odd = Odd::always(Give::answer(200, "{}")).await;
     let url = odd.url.join("/prom/").unwrap();
     let query = "sum(rate(x{code=~\"5..\"}[1m])) / 2 + 1 & \"ü\"";
-    server(&url, LONG).ask(query).await;
+    server(&url, LONG).ask(query, &own()).await;
     let long = format!("{query} or {}", "y".repeat(LONG_QUERY));
-    server(&url, LONG).ask(&long).await;
+    server(&url, LONG).ask(&long, &own()).await;
     let heard = odd.heard();
     let (method, rest) = heard[0].split_once(' ').unwrap();
     let asked = url.join(rest.split_once(' ').unwrap().0).unwrap();
@@ -145,12 +171,12 @@ async fn a_token_is_read_for_each_request_and_a_missing_one_is_named() {
     let auth =
         HttpAuth { bearer_token: Some(Secret { file: token.clone() }), ..HttpAuth::default() };
     let server = Server::new("prom".into(), Prometheus { auth, ..prometheus_at(&odd.url, LONG) });
-    let why = said(&server.ask("up").await.reading);
+    let why = said(&server.ask("up", &own()).await.reading);
     assert!(why.contains("token cannot be read"), "{why}");
     assert_eq!(odd.heard().len(), 0);
     for secret in ["one", "two"] {
         std::fs::write(&token, format!("{secret}\n")).unwrap();
-        server.ask("up").await;
+        server.ask("up", &own()).await;
         let last = odd.heard().pop().unwrap();
         assert!(last.contains(&format!("authorization: Bearer {secret}\r\n")), "{last}");
     }
