@@ -21,6 +21,7 @@ mod exit;
 mod follow;
 mod forward;
 mod history;
+mod journal;
 mod live;
 mod man;
 mod out;

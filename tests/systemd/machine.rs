@@ -66,6 +66,9 @@ fn a_good_reload_is_taken_and_a_broken_one_is_refused_and_the_old_stays() {
     machine.wait("systemd is told as well", |machine| {
         machine.property("StatusText").contains("the configuration file is broken").then_some(())
     });
+    let errors = machine.ok("journalctl -u rollbackd -p err -o cat _COMM=rollbackd");
+    assert!(errors.contains("daemon.reload.refused"), "{errors}");
+    assert!(!errors.contains("daemon.started"), "{errors}");
     assert!(of("something")(&machine).is_some(), "the old one stays");
     assert_eq!(machine.property("ActiveState"), "active");
 

@@ -16,6 +16,9 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+#[path = "../support/smtp.rs"]
+mod smtp;
+
 mod host;
 mod machine;
 mod made;

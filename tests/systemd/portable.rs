@@ -1,13 +1,20 @@
 //! Promises about the static program: from its tarball, and as an image.
 
-use std::{fs, path::Path, process::Command};
+use std::{
+    fs,
+    path::Path,
+    process::{Command, Stdio},
+};
 
 use crate::{
     made,
+    smtp::Authority,
     support::{
+        Running,
         config::Config,
         daemon::{Ran, rollbackd},
         docker::docker,
+        free_port,
         project::Project,
         traffic::Traffic,
         wait::until,
@@ -23,8 +30,8 @@ fn script(name: &str, arguments: &[&Path]) -> String {
     String::from_utf8(done.stdout).unwrap().trim().to_owned()
 }
 
-fn run(program: &Path, directory: &Path, arguments: &[&str]) -> Ran {
-    let done = Command::new(program).args(arguments).current_dir(directory).output().unwrap();
+fn ran(command: &mut Command) -> Ran {
+    let done = command.stdin(Stdio::null()).output().unwrap();
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     Ran { code: done.status.code().unwrap_or(-1), out: text(&done.stdout), err: text(&done.stderr) }
 }
@@ -44,7 +51,9 @@ fn the_tarball_holds_a_static_program_that_runs_where_it_is_unpacked() {
     let said = String::from_utf8_lossy(&[loader.stdout, loader.stderr].concat()).into_owned();
     assert!(said.contains("statically linked") || said.contains("not a dynamic"), "{said}");
 
-    let checked = run(&program, &inside, &["--config", "rollbackd.toml", "check"]);
+    let mut check = Command::new(&program);
+    check.args(["--config", "rollbackd.toml", "check"]).current_dir(&inside);
+    let checked = ran(&mut check);
     assert_eq!(checked.code, 0, "{checked:?}");
     for file in [
         "systemd/rollbackd.service",
@@ -58,22 +67,42 @@ fn the_tarball_holds_a_static_program_that_runs_where_it_is_unpacked() {
     }
 }
 
-/// A name is looked up by the static C library, and the machine's authorities
-/// are found: the connection fails at the port, not before.
+/// The static C library looks names up by itself, and the authorities are a file
+/// of the image.
 #[test]
-fn the_static_program_finds_names_and_authorities() {
-    let directory = tempfile::tempdir().unwrap();
-    let port = crate::support::free_port();
-    let config = format!(
-        "state_dir = \"state\"\n[api]\nsocket = \"s\"\n[email]\nserver = \"smtps://localhost:{port}\"\n\
-         from = \"a@test.invalid\"\nto = [\"b@test.invalid\"]\n[project.x]\n\
-         [[project.x.trigger]]\nservice = \"web\"\nsignal = \"health\"\n"
-    );
-    fs::write(directory.path().join("rollbackd.toml"), config).unwrap();
-    let arguments = ["--config", "rollbackd.toml", "check", "--live"];
-    let live = run(&made::static_program(), directory.path(), &arguments);
-    let said = live.out + &live.err;
-    assert!(said.contains("refused"), "{said}");
+fn the_image_finds_names_and_trusts_its_authorities() {
+    let project = Project::new();
+    project.image("v1", "");
+    project.deploy("v1");
+    let image = Image::build(&project);
+    let network = format!("{}_default", project.name);
+    let by_name = image.live(&project, &network, "http://web:8080/health/ready", None);
+    assert!(by_name.out.contains("answered as expected"), "{by_name:?}");
+
+    let authority = Authority::make();
+    let port = free_port();
+    let _server = Running(tls_server(&authority, port));
+    let url = format!("https://127.0.0.1:{port}/");
+    until("the authority in the file is trusted", || {
+        let trusted = image.live(&project, "host", &url, Some(&authority.path("ca.pem")));
+        trusted.out.contains("answered as expected").then_some(())
+    });
+    let stranger = image.live(&project, "host", &url, None);
+    assert!(!stranger.out.contains("answered as expected"), "{stranger:?}");
+}
+
+fn tls_server(authority: &Authority, port: u16) -> std::process::Child {
+    Command::new("openssl")
+        .args(["s_server", "-quiet", "-www", "-accept", &format!("127.0.0.1:{port}")])
+        .arg("-cert")
+        .arg(authority.path("server.pem"))
+        .arg("-key")
+        .arg(authority.path("server.key"))
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap()
 }
 
 #[test]
@@ -102,19 +131,57 @@ fn the_image_beside_a_project_takes_a_bad_deployment_back() {
     docker(&["exec", &beside.container, "rollbackd", "status"]).unwrap();
 }
 
+/// The image of the static program, with a tag of this test.
+struct Image {
+    tag: String,
+}
+
+impl Image {
+    fn build(project: &Project) -> Self {
+        let tag = format!("{}-rollbackd:latest", project.name);
+        script("image.sh", &[&made::static_program(), Path::new(&tag)]);
+        Self { tag }
+    }
+
+    /// `check --live` with one probe, in a container of that network.
+    fn live(&self, project: &Project, network: &str, url: &str, trusts: Option<&Path>) -> Ran {
+        let name = &project.name;
+        let config = format!(
+            "[source.door]\nkind = \"probe\"\nurl = \"{url}\"\n[project.{name}]\n\
+             [[project.{name}.trigger]]\nservice = \"web\"\nsignal = \"availability\"\n\
+             source = \"door\"\nbelow = \"99%\"\nfor = \"1m\"\n"
+        );
+        project.write("live.toml", &config);
+        let mount = |from: &Path, to: &str| format!("{}:{to}:ro", from.display());
+        let mut run = Command::new("docker");
+        run.args(["run", "--rm", "--network", network])
+            .args(["-v", "/var/run/docker.sock:/var/run/docker.sock", "-v"])
+            .arg(mount(&project.path("live.toml"), "/etc/rollbackd/rollbackd.toml"));
+        if let Some(authorities) = trusts {
+            run.arg("-v").arg(mount(authorities, "/etc/ssl/certs/ca-certificates.crt"));
+        }
+        ran(run.args([&self.tag, "check", "--live"]))
+    }
+}
+
+impl Drop for Image {
+    fn drop(&mut self) {
+        drop(docker(&["rmi", "-f", &self.tag]));
+    }
+}
+
 /// The image, brought up by the Compose file that is shipped.
 struct Beside<'a> {
     project: &'a Project,
     name: String,
-    tag: String,
+    image: Image,
     container: String,
 }
 
 impl<'a> Beside<'a> {
     fn start(project: &'a Project) -> Self {
         let name = format!("{}-beside", project.name);
-        let tag = format!("{name}:latest");
-        script("image.sh", &[&made::static_program(), Path::new(&tag)]);
+        let image = Image::build(project);
         for directory in ["etc", "state", "run"] {
             fs::create_dir(project.path(directory)).unwrap();
         }
@@ -124,7 +191,7 @@ impl<'a> Beside<'a> {
             .replace("\"rollbackd.sock\"", "\"/run/rollbackd/rollbackd.sock\"");
         fs::write(project.path("etc/rollbackd.toml"), config).unwrap();
         let container = format!("{name}-rollbackd-1");
-        let beside = Self { project, name, tag, container };
+        let beside = Self { project, name, image, container };
         let up = beside.compose(&["up", "-d"]);
         assert_eq!(up.code, 0, "{up:?}");
         beside
@@ -132,22 +199,14 @@ impl<'a> Beside<'a> {
 
     fn compose(&self, arguments: &[&str]) -> Ran {
         let directory = &self.project.directory;
-        let done = Command::new("docker")
+        ran(Command::new("docker")
             .args(["compose", "-p", &self.name, "-f"])
             .arg(Path::new(ROOT).join("package/compose.yml"))
             .args(arguments)
-            .env("ROLLBACKD_IMAGE", &self.tag)
+            .env("ROLLBACKD_IMAGE", &self.image.tag)
             .env("ROLLBACKD_CONFIGURATION", directory.path().join("etc"))
             .env("ROLLBACKD_STATE", directory.path().join("state"))
-            .env("ROLLBACKD_RUN", directory.path().join("run"))
-            .output()
-            .unwrap();
-        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        Ran {
-            code: done.status.code().unwrap_or(-1),
-            out: text(&done.stdout),
-            err: text(&done.stderr),
-        }
+            .env("ROLLBACKD_RUN", directory.path().join("run")))
     }
 
     /// The command on the machine, over the socket that the container shares.
@@ -164,6 +223,5 @@ impl Drop for Beside<'_> {
             eprintln!("--- the container's log\n{}{}", logs.out, logs.err);
         }
         self.compose(&["down", "-v"]);
-        drop(docker(&["rmi", "-f", &self.tag]));
     }
 }
