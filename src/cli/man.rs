@@ -3,7 +3,7 @@
 
 use std::{fs, io, path::Path};
 
-use clap::{Command, CommandFactory};
+use clap::CommandFactory;
 use clap_mangen::Man;
 
 use crate::cli::{
@@ -12,16 +12,40 @@ use crate::cli::{
     out::Out,
 };
 
-/// What the first page says besides.
-const MORE: &str = "\
-EXIT STATUS:
-0 done (of a rollback that was waited for: recovered); 1 failed; 2 wrong usage; 3 the daemon \
-cannot be reached; 4 refused by a guard, or something is unarmed; 5 rolled back, and not recovered \
-or unverified; 78 the configuration is unusable.
-
-FILES:
-/etc/rollbackd/rollbackd.toml, the configuration; /run/rollbackd/rollbackd.sock, who may open it \
-may act; /var/lib/rollbackd, what must last.";
+/// What the first page says besides, in the manual's own language.
+const MORE: &str = r#".SH "EXIT STATUS"
+.TP
+0
+done; of a rollback that was waited for: recovered
+.TP
+1
+failed
+.TP
+2
+wrong usage
+.TP
+3
+the daemon cannot be reached
+.TP
+4
+refused by a guard; \fBstatus \-\-check\fR: something is unarmed
+.TP
+5
+rolled back, and not recovered or unverified
+.TP
+78
+the configuration is unusable
+.SH FILES
+.TP
+/etc/rollbackd/rollbackd.toml
+the configuration
+.TP
+/run/rollbackd/rollbackd.sock
+the daemon's socket: who may open it may act
+.TP
+/var/lib/rollbackd
+what must last
+"#;
 
 /// Prints the first page, or writes all of them.
 pub(super) fn man(directory: Option<&Path>, out: &Out) -> Result<Exit, Failure> {
@@ -35,20 +59,17 @@ pub(super) fn man(directory: Option<&Path>, out: &Out) -> Result<Exit, Failure> 
     Ok(Exit::Done)
 }
 
-fn command() -> Command {
-    Arguments::command().after_long_help(MORE)
-}
-
 fn write(directory: &Path) -> io::Result<()> {
     fs::create_dir_all(directory)?;
-    clap_mangen::generate_to(command(), directory)
+    clap_mangen::generate_to(Arguments::command(), directory)?;
+    fs::write(directory.join("rollbackd.1"), page())
 }
 
 fn page() -> String {
     let mut page = Vec::new();
     // A vector takes everything.
-    let _ = Man::new(command()).render(&mut page);
-    String::from_utf8_lossy(&page).into_owned()
+    let _ = Man::new(Arguments::command()).render(&mut page);
+    String::from_utf8_lossy(&page).into_owned() + MORE
 }
 
 #[cfg(test)]
