@@ -87,6 +87,9 @@ impl Machine {
             let state = self.sh("systemctl is-system-running").out;
             ["running", "degraded"].contains(&state.trim()).then_some(())
         });
+        // On a machine of its own systemd does this by itself; credentials reach
+        // their service by it.
+        self.ok("mount --make-rshared /");
     }
 
     /// From now on, and until it is rebooted.
@@ -106,6 +109,12 @@ impl Machine {
         let ran = self.sh("dpkg -i /var/tmp/it.deb");
         assert_eq!(ran.code, 0, "{ran:?}");
         ran
+    }
+
+    /// The host's address, as seen from it.
+    pub fn gateway(&self) -> String {
+        let address = "{{.NetworkSettings.Gateway}}";
+        docker(&["inspect", "--format", address, &self.name]).unwrap().trim().to_owned()
     }
 
     /// Runs words for its shell.

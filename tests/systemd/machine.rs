@@ -1,11 +1,11 @@
 //! Promises about the service, on a machine with systemd.
 
-use std::time::Duration;
+use std::{io::Read, net::TcpListener, time::Duration};
 
 use crate::{
     host::{Machine, OF_NOTHING, project, watching},
     made,
-    support::project::Project,
+    support::{project::Project, wait::until},
 };
 
 #[test]
@@ -41,6 +41,45 @@ fn who_is_in_its_group_may_ask_it_and_nobody_else() {
     machine.ok("runuser -u member -- rollbackd status");
     let refused = machine.sh("runuser -u stranger -- rollbackd status");
     assert_eq!(refused.code, 3, "{refused:?}");
+}
+
+#[test]
+fn a_secret_for_root_alone_reaches_it_as_a_credential() {
+    let Some(machine) = Machine::with_rollbackd(OF_NOTHING) else { return };
+    let gateway = machine.gateway();
+    let listener = TcpListener::bind((gateway.as_str(), 0)).unwrap();
+    let url = format!("http://{}/", listener.local_addr().unwrap());
+    machine.write("/etc/rollbackd/token", "only-root-knows\n");
+    machine.ok("chmod 600 /etc/rollbackd/token");
+    machine.write(
+        "/etc/rollbackd/rollbackd.toml",
+        &format!(
+            "[source.door]\nkind = \"probe\"\nurl = \"{url}\"\n\
+             bearer_token_file = \"/etc/rollbackd/token\"\n[project.nothing]\n\
+             [[project.nothing.trigger]]\nservice = \"web\"\nsignal = \"availability\"\n\
+             source = \"door\"\nbelow = \"99%\"\nfor = \"10s\"\nevery = \"1s\"\n"
+        ),
+    );
+    machine.drop_in("[Service]\nLoadCredential=token:/etc/rollbackd/token\n");
+    machine.ok("systemctl restart rollbackd");
+    let asked = first_request(&listener);
+    assert!(asked.to_lowercase().contains("authorization: bearer only-root-knows"), "{asked}");
+}
+
+/// The head of the first request that comes.
+fn first_request(listener: &TcpListener) -> String {
+    listener.set_nonblocking(true).unwrap();
+    let (mut asking, _) = until("it is asked", || listener.accept().ok());
+    asking.set_nonblocking(false).unwrap();
+    asking.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    let mut head = String::new();
+    let mut part = [0; 1024];
+    while !head.contains("\r\n\r\n") {
+        let read = asking.read(&mut part).unwrap();
+        assert_ne!(read, 0, "it broke off: {head}");
+        head += &String::from_utf8_lossy(&part[..read]);
+    }
+    head
 }
 
 #[test]
