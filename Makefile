@@ -57,8 +57,8 @@ package: rust docker ## a Debian package, a static tarball, an image
 	@rm -rf $(OUT)
 	@sh package/deb.sh release $(OUT)/
 	@$(MAKE) --no-print-directory static PROFILE=release
-	@sh package/tarball.sh $(TARGET)/static/$(HOST)/release/rollbackd $(OUT) >/dev/null
-	@sh package/image.sh $(TARGET)/static/$(HOST)/release/rollbackd rollbackd:latest >/dev/null
+	@sh package/tarball.sh $(abspath $(TARGET)/static/$(HOST)/release/rollbackd) $(OUT) >/dev/null
+	@sh package/image.sh $(abspath $(TARGET)/static/$(HOST)/release/rollbackd) rollbackd:latest >/dev/null
 	@ls -l $(OUT)/*.deb $(OUT)/*.tar.gz; docker image ls rollbackd:latest
 
 # The tests take it as `cargo build` makes it; the package optimised.

@@ -2,8 +2,8 @@
 # Builds the image of a static program. image.sh PROGRAM TAG
 set -eu
 
-cd "$(dirname "$0")"
 program=${1:?a static program} tag=${2:?a tag}
+here=$(dirname "$0")
 authorities=${SSL_CERT_FILE:-/etc/ssl/certs/ca-certificates.crt}
 [ -s "$authorities" ] || {
     echo "package: no certificate authorities in $authorities: apt-get install ca-certificates" >&2
@@ -14,4 +14,4 @@ trap 'rm -rf "$dir"' EXIT
 cp "$program" "$dir/rollbackd"
 chmod 755 "$dir/rollbackd"
 cp -L "$authorities" "$dir/ca-certificates.crt"
-docker build --quiet --tag "$tag" --file Dockerfile "$dir"
+docker build --quiet --tag "$tag" --file "$here/Dockerfile" "$dir"
