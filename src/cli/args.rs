@@ -8,6 +8,7 @@ use std::{
 };
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
 use rollbackd_core::words::{IncidentId, ProjectName, RevisionNo, ServiceName};
 
 /// Watches a Docker Compose project after each deployment and puts the previous
@@ -126,6 +127,17 @@ pub(super) enum Command {
     },
     /// Send a test message through every channel, and report each
     TestNotify,
+    /// What a shell completes after `rollbackd`, for packages
+    Completions {
+        /// The shell
+        shell: Shell,
+    },
+    /// The manual, for packages
+    Man {
+        /// Write every page there; else the first is printed
+        #[arg(value_name = "DIRECTORY")]
+        directory: Option<PathBuf>,
+    },
 }
 
 #[derive(Debug, Args)]
@@ -309,7 +321,8 @@ mod tests {
             .map(|command| command.get_name().to_owned())
             .collect();
         names.sort();
-        let built = "check forward history pause resume revisions rollback run status test-notify";
+        let built = "check completions forward history man pause resume revisions rollback run \
+                     status test-notify";
         assert_eq!(names.join(" "), built);
     }
 }

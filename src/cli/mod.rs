@@ -16,11 +16,14 @@ mod args;
 mod ask;
 mod check;
 mod client;
+mod completions;
 mod exit;
 mod follow;
 mod forward;
 mod history;
+mod journal;
 mod live;
+mod man;
 mod out;
 mod pause;
 mod revisions;
@@ -71,6 +74,8 @@ fn dispatch(arguments: Arguments, out: &Out) -> Result<Exit, Failure> {
             wait(pause::resume(&client()?, project.map(|name| name.0), out))
         }
         Command::TestNotify => wait(test_notify::test_notify(&client()?, out)),
+        Command::Completions { shell } => completions::completions(shell, out),
+        Command::Man { directory } => man::man(directory.as_deref(), out),
     }
 }
 

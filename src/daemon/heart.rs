@@ -25,10 +25,10 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{executor::Order, keeper::Wanted, log};
+use super::{executor::Order, keeper::Wanted, log, systemd::Pulse};
 use crate::{
     api::{Asked, EngineAway, Snapshot},
-    host::clock::Clock,
+    host::{clock::Clock, hang},
     store::{EffectId, Handle},
 };
 
@@ -68,6 +68,8 @@ pub(super) struct Hands {
     pub(super) looks: mpsc::Sender<ProjectName>,
     /// State cannot be written; told from memory.
     pub(super) troubles: mpsc::Sender<String>,
+    /// What systemd is told.
+    pub(super) pulse: Pulse,
 }
 
 /// The loop and what it owns.
@@ -119,10 +121,14 @@ impl Heart {
             self.hand_on(id, effect).await;
         }
         self.publish();
+        self.hands.pulse.ready();
         let mut checkpoint = ticks(CHECKPOINT);
         let mut snapshot = ticks(SNAPSHOT);
         let notices = self.hands.notices.clone();
         loop {
+            // At least once a second, because of the snapshots.
+            self.hands.pulse.beat();
+            hang::here().await;
             let due = self.due();
             tokio::select! {
                 biased;
@@ -155,6 +161,7 @@ impl Heart {
     /// Lets the step that runs come to its end; the next begins after a start.
     async fn stop(mut self, mut events: mpsc::Receiver<Event>) {
         self.stopping = true;
+        self.hands.pulse.stopping(!self.running.is_empty());
         let until = Instant::now() + STOP_WITHIN;
         while !self.running.is_empty() {
             tokio::select! {
@@ -333,7 +340,7 @@ impl Heart {
         }
     }
 
-    fn publish(&self) {
+    fn publish(&mut self) {
         let now = self.clock.now();
         let projects = self.core.views(now).into_iter().map(|mut view| {
             if let Some(trouble) = &self.trouble {
@@ -353,6 +360,7 @@ impl Heart {
             trouble: self.trouble.clone(),
             behind: Duration::ZERO,
         };
+        self.hands.pulse.tell(&snapshot);
         self.hands.snapshots.send_replace(Arc::new(snapshot));
     }
 

@@ -55,8 +55,15 @@ impl Bench {
             trouble: None,
             behind: Duration::ZERO,
         }));
-        let hands =
-            Hands { steps, notices: notice_to, snapshots: snapshot_to, wanted, looks, troubles };
+        let hands = Hands {
+            steps,
+            notices: notice_to,
+            snapshots: snapshot_to,
+            wanted,
+            looks,
+            troubles,
+            pulse: Pulse::default(),
+        };
         let ears = Ears { settings, commands, events, samples, stop: CancellationToken::new() };
         let heart = Heart::new(core, Mode::Act, clock, opened.handle, hands);
         let life = tokio::spawn(heart.live(pending, ears));

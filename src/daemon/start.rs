@@ -21,6 +21,7 @@ use super::{
     looker,
     notifier::Notifier,
     reload::{self, Reloader},
+    systemd::Systemd,
 };
 use crate::{
     api::{
@@ -177,6 +178,7 @@ impl Daemon {
             async move { docker.follow(clock, happenings).await }
         };
         tasks.run(following);
+        let systemd = Systemd::default();
         let reloader = Reloader {
             needs,
             settings: settings_to,
@@ -185,6 +187,7 @@ impl Daemon {
             email: email_to,
             places: core.places(),
             config: config.clone(),
+            systemd: systemd.clone(),
         };
         tasks.run(reloader.run(hears));
 
@@ -195,6 +198,7 @@ impl Daemon {
             wanted: wanted_to,
             troubles: trouble_to,
             looks: look_to,
+            pulse: systemd.pulse(),
         };
         let ears = Ears { settings: settings_from, commands, events, samples, stop: stop.clone() };
         let heart = Heart::new(core, config.mode, clock, store.clone(), hands);

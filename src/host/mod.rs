@@ -3,5 +3,6 @@
 
 pub mod clock;
 pub mod death;
+pub mod hang;
 pub mod http;
 pub mod secret;
