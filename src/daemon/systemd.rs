@@ -174,7 +174,7 @@ mod tests {
             value: None,
             at: None,
             condition: Condition::AtLeast(3.0),
-            hold: rollbackd_core::settings::Hold::For(std::time::Duration::from_secs(60)),
+            hold: rollbackd_core::settings::Hold::For(Duration::from_secs(60)),
             known_bad: false,
             pending_since: None,
             reason: None,
