@@ -94,14 +94,26 @@ impl Core {
     fn settle(&self, now: Moment, name: &ProjectName, turn: &mut Turn) {
         let Some(project) = self.projects.get(name) else { return };
         let Some(settings) = &project.settings else { return };
-        let waits = project.durable.deploying.is_some() || project.durable.current.is_none();
-        let quiet = now >= project.changed_at + project.settles_after(settings);
-        if !waits || !quiet || self.engine_down.is_some() || project.durable.rollback.is_some() {
+        let settled = project.settles_at(settings).is_some_and(|at| at <= now);
+        if !settled || self.engine_down.is_some() || project.durable.rollback.is_some() {
             return;
         }
-        let Some(ended) = project.end_deployment(now) else { return };
-        turn.facts.push(ended.clone());
-        if let Fact::DeploymentEnded { revision, .. } = &ended {
+        let announced = project.durable.announced.is_some();
+        let began = project.durable.deploying.is_some() || project.durable.current.is_none();
+        let differing = project.differing();
+        if !began && !differing.is_empty() {
+            // Its command's last change was seen, and could not be recorded.
+            let (project, services) = (name.clone(), differing.into_iter().collect());
+            turn.facts.push(Fact::DeploymentBegan { project, at: now, services });
+            return;
+        }
+        let ended = if began { project.end_deployment(now) } else { None };
+        turn.facts.extend(ended.clone());
+        if announced {
+            let project = name.clone();
+            turn.facts.push(Fact::AnnouncementOver { project, at: now, ran_out: false });
+        }
+        if let Some(Fact::DeploymentEnded { revision, .. }) = &ended {
             self.put_back(now, name, revision, turn);
         }
     }
@@ -187,7 +199,12 @@ impl Core {
             return;
         }
         let (verdict, returnable, reason) = weigh(&relevant, settings, now);
-        if verdict == Standing::Good || standing == Standing::Baking {
+        let known = &project.durable.revisions[&number];
+        // The first bake of one that was never weighed says why it stays unproven.
+        let unweighed = known.judged.is_none();
+        let weighed = verdict == Standing::Good || standing == Standing::Baking;
+        let returnable = if weighed { returnable } else { known.returnable };
+        if weighed || unweighed {
             let project = name.clone();
             turn.facts.push(Fact::Stands {
                 project,
@@ -211,7 +228,7 @@ impl Core {
 }
 
 /// Would a rollback of what this revision changed have come from this trigger?
-fn bears_witness(slot: &Slot, revision: &Revision) -> bool {
+pub(crate) fn bears_witness(slot: &Slot, revision: &Revision) -> bool {
     let trigger = slot.watch.settings();
     let first = revision.changed.is_empty();
     trigger.action == Action::Rollback && (first || revision.changed.contains(&trigger.service))
@@ -250,10 +267,11 @@ impl Project {
             return Some(Fact::DeploymentVanished { project, at: now });
         }
         let began_at = self.durable.deploying.as_ref().map_or(self.changed_at, |d| d.began);
+        let told = self.durable.announced.as_ref().and_then(|announced| announced.ended);
         let revision = Revision {
             number: self.durable.next_number(),
             began_at,
-            deployed_at: self.changed_at.max(began_at),
+            deployed_at: self.changed_at.max(began_at).max(told.unwrap_or(Moment::ZERO)),
             services: seen.services.iter().map(|service| service.record.clone()).collect(),
             changed,
         };
