@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::*;
 use crate::{
-    api::{Asked, EngineAway, TestNotify, bind::bind_tcp, samples, serve::serve_tcp},
+    api::{Asked, AskedLook, EngineAway, TestNotify, bind::bind_tcp, samples, serve::serve_tcp},
     host::clock::Clock,
 };
 
@@ -21,6 +21,7 @@ struct House {
     doors: Doors,
     snapshots: watch::Sender<Arc<Snapshot>>,
     commands: mpsc::Receiver<Asked>,
+    looks: mpsc::Receiver<AskedLook>,
     _test_notify: mpsc::Receiver<TestNotify>,
     clock: Clock,
 }
@@ -30,9 +31,15 @@ fn house(snapshot: Snapshot) -> House {
     let (snapshots, seen) = watch::channel(Arc::new(snapshot));
     let (command, commands) = mpsc::channel(1);
     let (test, test_notify) = mpsc::channel(1);
-    let doors =
-        Doors { snapshots: seen, commands: command, test_notify: test, clock: clock.clone() };
-    House { doors, snapshots, commands, _test_notify: test_notify, clock }
+    let (look, looks) = mpsc::channel(1);
+    let doors = Doors {
+        snapshots: seen,
+        commands: command,
+        looks: look,
+        test_notify: test,
+        clock: clock.clone(),
+    };
+    House { doors, snapshots, commands, looks, _test_notify: test_notify, clock }
 }
 
 /// Listens on TCP with any router until dropped.
