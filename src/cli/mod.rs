@@ -74,9 +74,7 @@ fn dispatch(arguments: Arguments, out: &Out) -> Result<Exit, Failure> {
         Command::Resume { project } => {
             wait(pause::resume(&client(), project.map(|name| name.0), out))
         }
-        Command::Wait { project, timeout } => {
-            wait(wait::wait(&client(), &project.0, timeout, out))
-        }
+        Command::Wait { project, timeout } => wait(wait::wait(&client(), &project.0, timeout, out)),
         Command::Deploy { project, timeout, command } => {
             wait(deploy::deploy(&client(), &project.0, timeout, &command, out))
         }

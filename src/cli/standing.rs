@@ -200,7 +200,7 @@ impl<'a> Wait<'a> {
     /// One line a phase; on a terminal one line that follows each.
     fn tell(&mut self, project: &Project, says: &Says) -> Result<(), Failure> {
         let phase = phase(project, says);
-        let head = format!("{} {phase}", about(&project.name, says.revision));
+        let head = format!("{} {phase}", about(&project.name, shown(says)));
         if self.told != Some(phase) {
             self.told = Some(phase);
             self.out.settle()?;
@@ -279,6 +279,12 @@ fn find<'s>(status: &'s Status, name: &ProjectName) -> Option<&'s Project> {
     status.projects.iter().find(|project| project.name == *name)
 }
 
+/// The revision, once there is one that is deployed.
+fn shown(says: &Says) -> Option<RevisionNo> {
+    let coming = matches!(says.waits_for, Some(WaitsFor::Look | WaitsFor::Deployment));
+    says.revision.filter(|_| !coming)
+}
+
 /// `shop r7`
 fn about(project: &ProjectName, revision: Option<RevisionNo>) -> String {
     revision.map_or_else(|| project.to_string(), |revision| format!("{project} r{revision}"))
@@ -300,7 +306,8 @@ fn detail(project: &Project, says: &Says) -> String {
     let rollback = says.rollback.map(|id| format!("rollback {id}, {}", says.reason));
     match (says.waits_for, project.bake) {
         (Some(WaitsFor::Bake), Some(bake)) => {
-            let baked = format!("{} of {} observed", took(bake.observed), took(bake.of));
+            let so_far = if bake.observed < 1.0 { "0s".into() } else { took(bake.observed) };
+            let baked = format!("{so_far} of {} observed", took(bake.of));
             if !project.paused {
                 return baked;
             }

@@ -48,6 +48,12 @@ impl Config {
         self
     }
 
+    /// Another bake than the 30 seconds of tests.
+    pub fn bake(mut self, lasts: &str) -> Self {
+        self.project = self.project.replace("bake = \"30s\"", &format!("bake = \"{lasts}\""));
+        self
+    }
+
     /// A trigger on `web` with these keys.
     pub fn trigger(mut self, project: &Project, keys: &str) -> Self {
         self.rest += &format!("[[project.{}.trigger]]\nservice = \"web\"\n{keys}\n", project.name);
