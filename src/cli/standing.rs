@@ -88,7 +88,13 @@ impl<'a> Wait<'a> {
         loop {
             match ask(self.client, self.project).await {
                 Ok(answer) => return Ok(answer),
-                Err(failure) if !passes(&failure) || self.is_over() => return Err(failure),
+                Err(failure) if !passes(&failure) => return Err(failure),
+                Err(mut failure) if self.is_over() => {
+                    if failure.exit != Exit::Unreachable {
+                        failure.exit = Exit::TimeRanOut;
+                    }
+                    return Err(failure);
+                }
                 Err(failure) => self.away(&failure)?,
             }
             self.pause().await;

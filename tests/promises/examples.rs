@@ -93,7 +93,7 @@ fn example(name: &str) -> PathBuf {
 /// An example that is YAML, read by the parser that most people's tools use.
 fn yaml(name: &str) -> Value {
     let read = "import json, sys, yaml; json.dump(yaml.safe_load(sys.stdin), sys.stdout)";
-    let has = |python: &&str| {
+    let has = |python: &&&str| {
         let mut ask = Command::new(python);
         ask.args(["-c", "import yaml"]).stderr(Stdio::null());
         ask.status().is_ok_and(|status| status.success())
