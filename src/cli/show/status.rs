@@ -153,12 +153,10 @@ fn situation(project: &Project, reader: &Reader) -> Vec<String> {
         lines.push(format!("rollback {id} runs: rollbackd history {id}"));
     }
     if let Some(announced) = &project.announced {
-        let until = announced.until;
         lines.push(format!(
-            "`rollbackd deploy` is at work since {}: nothing is rolled back until it has ended, or {} ({}) at the latest",
+            "`rollbackd deploy` is at work since {}, until {} at the latest: nothing is rolled back",
             when(announced.since, reader),
-            clock(until, reader),
-            ahead(until, reader)
+            clock(announced.until, reader),
         ));
     }
     if let Some(at) = project.deploying_since {
