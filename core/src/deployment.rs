@@ -216,13 +216,17 @@ impl Core {
             });
         }
         if standing != Standing::Baking && verdict != Standing::Good {
-            // An unproven revision is watched for another bake.
-            for slot in self.slots.iter_mut().flatten().filter(|slot| slot.project == *name) {
-                slot.watch.bake_began();
-            }
-            if let Some(project) = self.projects.get_mut(name) {
-                project.bake = Bake { observed: Duration::ZERO, counted_to: Some(now) };
-            }
+            self.bake_again(now, name);
+        }
+    }
+
+    /// An unproven revision is watched for another bake.
+    fn bake_again(&mut self, now: Moment, name: &ProjectName) {
+        for slot in self.slots.iter_mut().flatten().filter(|slot| slot.project == *name) {
+            slot.watch.bake_began();
+        }
+        if let Some(project) = self.projects.get_mut(name) {
+            project.bake = Bake { observed: Duration::ZERO, counted_to: Some(now) };
         }
     }
 }

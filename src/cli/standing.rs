@@ -217,15 +217,17 @@ impl<'a> Wait<'a> {
         self.out.update(&format!("{head}: {}{pending}", detail(project, says)))
     }
 
+    /// The daemon, or the engine behind it, does not answer.
     fn away(&mut self, failure: &Failure) -> Result<(), Failure> {
-        const AWAY: &str = "daemon-away";
-        if self.told == Some(AWAY) {
+        let unreachable = failure.exit == Exit::Unreachable;
+        let phase = if unreachable { "daemon-away" } else { "looking" };
+        if self.told == Some(phase) {
             return Ok(());
         }
-        self.told = Some(AWAY);
+        self.told = Some(phase);
         self.out.settle()?;
         let why = &failure.error.message;
-        self.out.progress(&format!("{} {AWAY}: it is waited for: {why}", self.project))
+        self.out.progress(&format!("{} {phase}: {why}; it is waited for", self.project))
     }
 
     fn is_over(&self) -> bool {

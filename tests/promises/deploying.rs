@@ -235,6 +235,19 @@ fn without_a_daemon_the_command_is_not_run() {
 }
 
 #[test]
+fn without_an_engine_nothing_is_run_and_waiting_runs_out_of_time() {
+    let project = Project::new();
+    let no_engine = "[docker]\nhost = \"unix:///nowhere/docker.sock\"";
+    let daemon = Daemon::start(&project, &config(&project).table(no_engine));
+    let refused = daemon.run(&["deploy", &project.name, "--", "touch", "ran"]);
+    assert_eq!(refused.code, 4, "{refused:?}");
+    assert!(!project.path("ran").exists());
+    let waited = daemon.run(&["wait", &project.name, "--timeout", "2s"]);
+    assert_eq!(waited.code, 7, "{waited:?}");
+    assert!(waited.out.contains("looking: "), "{waited:?}");
+}
+
+#[test]
 fn a_breach_that_a_pause_holds_back_ends_the_job_with_1_and_names_the_pause() {
     let bench = Bench::new(ERRS);
     let Bench { daemon, project, v2, .. } = &bench;
@@ -308,6 +321,49 @@ fn a_rollback_that_verifies_is_stopped_and_stays_where_it_is() {
     assert!(again.err.contains("unverified"), "it says how it ended: {again:?}");
     assert_eq!(daemon.run(&["abort", "77"]).code, 4);
     assert_eq!(daemon.run(&["wait", &project.name]).code, 5, "rolled back, and nobody judged");
+}
+
+/// Two services that take their time to stop.
+const SLOW: &str = r#"
+services:
+  web: &slow
+    image: ${REPOSITORY}:latest
+    stop_signal: SIGWINCH
+    stop_grace_period: 5s
+    ports: ["127.0.0.1:${PORT}:8080"]
+  other:
+    <<: *slow
+    ports: []
+"#;
+
+#[test]
+fn a_rollback_is_stopped_in_the_middle_and_every_service_still_has_its_container() {
+    let project = Project::with(SLOW);
+    let images = [project.image("v1", ""), project.image("v2", "")];
+    project.deploy("v1");
+    let daemon = Daemon::start(&project, &config(&project));
+    daemon.wait("revision 1", |daemon| (daemon.project()["revision"] == 1).then_some(()));
+    project.deploy("v2");
+    daemon.wait("revision 2", |daemon| (daemon.project()["revision"] == 2).then_some(()));
+    let begun = daemon.run(&["rollback", &project.name, "--to", "1", "--yes", "--no-wait"]);
+    assert_eq!(begun.code, 0, "{begun:?}");
+    let service = daemon.wait("the first recreation", |daemon| {
+        let steps = daemon.history()[0]["steps"].clone();
+        let last = steps.as_array()?.last()?.clone();
+        let name = last["name"].as_str()?.strip_prefix("recreate ")?.to_owned();
+        last["ended_at"].is_null().then_some(name)
+    });
+    let stopped = daemon.run(&["abort", "1"]);
+    assert_eq!(stopped.code, 0, "{stopped:?}");
+    let said = format!("stopped by a person after recreate {service}: ");
+    assert!(stopped.out.contains(&said), "{stopped:?}");
+    assert_eq!(daemon.wait_ended(1)["outcome"], "refused");
+    let other = if service == "web" { "other" } else { "web" };
+    for (name, image) in [(service.as_str(), &images[0]), (other, &images[1])] {
+        let container = project.container(name);
+        assert_eq!(container["State"]["Running"], true, "{name}");
+        assert_eq!(container["Image"].as_str(), Some(image.as_str()), "{name}");
+    }
 }
 
 #[test]
