@@ -212,7 +212,8 @@ impl<'a> Wait<'a> {
             self.out.settle()?;
             return self.out.progress(&format!("{head}: {}", detail(project, says)));
         }
-        let pending = pending(project);
+        let bakes = says.waits_for == Some(WaitsFor::Bake);
+        let pending = if bakes { pending(project) } else { String::new() };
         let pending = if pending.is_empty() { pending } else { format!("; pending: {pending}") };
         self.out.update(&format!("{head}: {}{pending}", detail(project, says)))
     }
