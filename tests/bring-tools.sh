@@ -16,6 +16,10 @@ done
 if ! python3 -c 'import aiosmtpd' >/dev/null 2>&1 && ! /usr/bin/python3 -c 'import aiosmtpd' >/dev/null 2>&1; then
     missing="$missing python3-aiosmtpd"
 fi
+# The examples of deploy jobs are YAML.
+if ! python3 -c 'import yaml' >/dev/null 2>&1 && ! /usr/bin/python3 -c 'import yaml' >/dev/null 2>&1; then
+    missing="$missing python3-yaml"
+fi
 sh "$(dirname "$0")/../package/bring-cargo-deb.sh"
 [ -n "$missing" ] || exit 0
 if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null 2>&1; then

@@ -15,6 +15,7 @@ use rollbackd_core::{
     moment::Moment,
     reading::Sample,
     reducer::{Core, Turn},
+    revision::Observation,
     settings::{Mode, Settings},
     status::Checkpoint,
     words::{IncidentId, ProjectName, TriggerId, TriggerIx},
@@ -25,7 +26,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{executor::Order, keeper::Wanted, log, systemd::Pulse};
+use super::{executor::Order, keeper::Wanted, log, looker::Looked, systemd::Pulse};
 use crate::{
     api::{Asked, EngineAway, Snapshot},
     host::{clock::Clock, hang},
@@ -50,6 +51,8 @@ pub(super) struct Ears {
     pub(super) settings: mpsc::Receiver<(Settings, Mode, oneshot::Sender<Places>)>,
     /// What people ask for.
     pub(super) commands: mpsc::Receiver<Asked>,
+    /// What was seen because a person asked for it; they wait for the answer.
+    pub(super) looked: mpsc::Receiver<Looked>,
     /// Steps that have ended, what was seen of the engine.
     pub(super) events: mpsc::Receiver<Event>,
     /// What sources say. Bounded: when the loop is behind, sources wait.
@@ -142,6 +145,10 @@ impl Heart {
                     let given = self.take(Event::Command(command)).await;
                     // The person may have gone; the command was carried out all the same.
                     let _ = answer.send(given.unwrap_or_else(no_answer));
+                }
+                Some((seen, answer)) = ears.looked.recv() => {
+                    let taken = self.look(seen).await;
+                    let _ = answer.send(taken);
                 }
                 Some(event) = ears.events.recv() => { self.take(event).await; }
                 Ok(room) = notices.reserve(), if !self.waiting.is_empty() => {
@@ -238,6 +245,14 @@ impl Heart {
         self.publish();
         self.want();
         answer
+    }
+
+    /// Takes what a person asked to be seen; readers see it when this returns.
+    async fn look(&mut self, seen: Observation) -> Result<(), Refusal> {
+        self.take(Event::Observed(seen)).await;
+        self.publish();
+        let hint = "make the state directory writable".to_owned();
+        self.trouble.clone().map_or(Ok(()), |message| Err(Refusal { message, hint }))
     }
 
     fn note_engine(&mut self, event: &Event, now: Moment) {

@@ -162,7 +162,7 @@ mod tests {
     };
 
     use super::*;
-    use crate::api::EngineAway;
+    use crate::api::{EngineAway, samples};
 
     fn service(armed: bool, watched: bool) -> ServiceView {
         let trigger = TriggerView {
@@ -195,16 +195,9 @@ mod tests {
     fn project(name: &str, rollback: Option<u64>, services: Vec<ServiceView>) -> Arc<ProjectView> {
         Arc::new(ProjectView {
             name: name.into(),
-            mode: Mode::Act,
-            revision: None,
-            standing: None,
-            deploying_since: None,
-            bake: None,
-            paused: None,
             rollback: rollback.map(IncidentId),
             services,
-            revisions: Vec::new(),
-            incidents: Vec::new(),
+            ..samples::shop()
         })
     }
 
