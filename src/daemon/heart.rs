@@ -11,23 +11,25 @@ use std::{
 use rollbackd_core::{
     effect::{Effect, News, Notice},
     event::{Answer, Event, Refusal},
-    fact::Fact,
     moment::Moment,
-    reading::Sample,
     reducer::{Core, Turn},
     settings::{Mode, Settings},
     status::Checkpoint,
-    words::{IncidentId, ProjectName, TriggerId, TriggerIx},
+    words::IncidentId,
 };
 use tokio::{
-    sync::{mpsc, oneshot, watch},
+    sync::mpsc,
     time::{Instant, MissedTickBehavior, interval, sleep_until},
 };
-use tokio_util::sync::CancellationToken;
 
-use super::{executor::Order, keeper::Wanted, log};
+use super::{
+    ends::{Ears, Hands},
+    executor::Order,
+    keeper::Wanted,
+    log,
+};
 use crate::{
-    api::{Asked, EngineAway, Snapshot},
+    api::{EngineAway, Snapshot},
     host::clock::Clock,
     store::{EffectId, Handle},
 };
@@ -40,35 +42,6 @@ const SNAPSHOT: Duration = Duration::from_secs(1);
 const IN_TROUBLE: Duration = Duration::from_secs(1);
 /// How long a stop waits for the step that runs.
 const STOP_WITHIN: Duration = Duration::from_secs(20);
-
-/// By project and trigger, where the core has put them.
-pub(super) type Places = BTreeMap<(ProjectName, TriggerId), TriggerIx>;
-
-/// Everything that the loop listens to, the more urgent first.
-pub(super) struct Ears {
-    /// A new configuration; the answer says where each trigger has its place.
-    pub(super) settings: mpsc::Receiver<(Settings, Mode, oneshot::Sender<Places>)>,
-    /// What people ask for.
-    pub(super) commands: mpsc::Receiver<Asked>,
-    /// Steps that have ended, what was seen of the engine.
-    pub(super) events: mpsc::Receiver<Event>,
-    /// What sources say. Bounded: when the loop is behind, sources wait.
-    pub(super) samples: mpsc::Receiver<Sample>,
-    /// Stop.
-    pub(super) stop: CancellationToken,
-}
-
-/// Where the loop's effects go.
-pub(super) struct Hands {
-    pub(super) steps: mpsc::Sender<Order>,
-    pub(super) notices: mpsc::Sender<(EffectId, Notice)>,
-    pub(super) snapshots: watch::Sender<Arc<Snapshot>>,
-    pub(super) wanted: watch::Sender<Wanted>,
-    /// Projects to be looked at once more.
-    pub(super) looks: mpsc::Sender<ProjectName>,
-    /// State cannot be written; told from memory.
-    pub(super) troubles: mpsc::Sender<String>,
-}
 
 /// The loop and what it owns.
 pub(super) struct Heart {
@@ -377,28 +350,6 @@ fn ticks(every: Duration) -> tokio::time::Interval {
 fn no_answer() -> Answer {
     let message = "the daemon gave no answer".to_owned();
     Err(Refusal { message, hint: "`rollbackd status` shows what it is doing".into() })
-}
-
-/// Rebuilds the core from what was stored.
-pub(super) fn rebuild(
-    facts: &[(Moment, Fact)],
-    settings: &Settings,
-    checkpoint: Option<&[u8]>,
-    now: Moment,
-) -> Core {
-    let mut core = Core::new();
-    for (_, fact) in facts {
-        core.apply(fact);
-    }
-    core.configure(settings, now);
-    match checkpoint.map(serde_json::from_slice::<Checkpoint>) {
-        Some(Ok(checkpoint)) => core.restore(checkpoint, now),
-        Some(Err(error)) => {
-            tracing::warn!(%error, "daemon.checkpoint.unreadable: windows start empty");
-        }
-        None => {}
-    }
-    core
 }
 
 #[cfg(test)]

@@ -4,9 +4,13 @@
 
 use rollbackd_core::plan::StepOutcome;
 use rusqlite::Connection;
-use tokio::time::timeout;
+use tokio::{
+    sync::{oneshot, watch},
+    time::timeout,
+};
+use tokio_util::sync::CancellationToken;
 
-use super::*;
+use super::{super::ends::Places, *};
 use crate::store;
 
 #[path = "../../core/tests/world/mod.rs"]

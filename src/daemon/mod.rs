@@ -7,6 +7,7 @@
 //!  executor ──ended───▶┘                       └──▶ snapshots ──▶ api
 //! ```
 
+mod ends;
 mod executor;
 mod fatal;
 mod heart;
@@ -14,6 +15,7 @@ mod keeper;
 mod log;
 mod looker;
 mod notifier;
+mod rebuild;
 mod reload;
 mod start;
 

@@ -15,11 +15,14 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Fatal, executor,
-    heart::{self, Ears, Hands, Heart},
+    Fatal,
+    ends::{Ears, Hands},
+    executor,
+    heart::Heart,
     keeper::{self, Wanted},
     looker,
     notifier::Notifier,
+    rebuild,
     reload::{self, Reloader},
 };
 use crate::{
@@ -115,7 +118,7 @@ impl Daemon {
         let Opened { handle: store, anchor, facts, pending, checkpoint } = opened;
         let clock = Clock::resume(anchor.as_ref());
         let settings = config.settings();
-        let core = heart::rebuild(&facts, &settings, checkpoint.as_deref(), clock.now());
+        let core = rebuild::rebuild(&facts, &settings, checkpoint.as_deref(), clock.now());
         drop(facts);
 
         let (happenings, _) = broadcast::channel::<Happening>(HAPPENINGS);
