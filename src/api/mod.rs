@@ -9,6 +9,8 @@ use rollbackd_core::{
     moment::Moment,
     settings::Mode,
     view::ProjectView,
+    why::Why,
+    words::{ProjectName, ServiceName},
 };
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -58,6 +60,18 @@ pub struct EngineAway {
 /// A command on its way to the loop, and where its answer goes.
 pub type Asked = (Command, oneshot::Sender<Answer>);
 
+/// A service that somebody asks about, and where the answer goes; `None` where
+/// nothing is known of it.
+#[derive(Debug)]
+pub struct Question {
+    /// The project.
+    pub project: ProjectName,
+    /// The service.
+    pub service: ServiceName,
+    /// Where the answer goes.
+    pub answer: oneshot::Sender<Option<Why>>,
+}
+
 /// Where the answer to `test-notify` goes.
 pub type TestNotify = oneshot::Sender<Vec<ChannelReport>>;
 
@@ -70,6 +84,8 @@ pub struct Doors {
     /// Commands to the loop. Bounded; when it is full, the person is told to
     /// ask again.
     pub commands: mpsc::Sender<Asked>,
+    /// Questions to the loop, answered without a turn of it. Bounded likewise.
+    pub questions: mpsc::Sender<Question>,
     /// Requests for a test message through every channel. Bounded likewise.
     pub test_notify: mpsc::Sender<TestNotify>,
     /// For wall times and for the snapshot's age.

@@ -6,6 +6,8 @@ use std::{path::PathBuf, str::FromStr, time::Duration};
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use rollbackd_core::words::{IncidentId, ProjectName, RevisionNo, ServiceName};
 
+use crate::cli::at::At;
+
 /// Watches a Docker Compose project after each deployment and puts the previous
 /// images back when its numbers break.
 #[derive(Debug, Parser)]
@@ -76,6 +78,15 @@ pub(super) enum Command {
         /// Exit with 4 when a watched service is unarmed
         #[arg(long)]
         check: bool,
+    },
+    /// Why it did or did not act: each trigger and each guard, with its values
+    Why {
+        /// The service
+        #[arg(value_name = "PROJECT/SERVICE")]
+        target: Target,
+        /// A past moment: "03:12", "10m" (ago) or "2026-11-21T03:12:00Z"
+        #[arg(long, value_name = "TIME")]
+        at: Option<At>,
     },
     /// What can be returned to, and what each deployment changed
     Revisions {
@@ -299,7 +310,8 @@ mod tests {
             .map(|command| command.get_name().to_owned())
             .collect();
         names.sort();
-        let built = "check forward history pause resume revisions rollback run status test-notify";
+        let built =
+            "check forward history pause resume revisions rollback run status test-notify why";
         assert_eq!(names.join(" "), built);
     }
 }

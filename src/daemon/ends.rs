@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{executor::Order, keeper::Wanted};
 use crate::{
-    api::{Asked, Snapshot},
+    api::{Asked, Question, Snapshot},
     store::EffectId,
 };
 
@@ -30,6 +30,9 @@ pub(super) struct Ears {
     pub(super) commands: mpsc::Receiver<Asked>,
     /// Steps that have ended, what was seen of the engine.
     pub(super) events: mpsc::Receiver<Event>,
+    /// Why something was or was not done: answered by the core as it is, without
+    /// a turn. Bounded; when it is full, the person is told to ask again.
+    pub(super) questions: mpsc::Receiver<Question>,
     /// What sources say. Bounded: when the loop is behind, sources wait.
     pub(super) samples: mpsc::Receiver<Sample>,
     /// Stop.

@@ -29,7 +29,7 @@ use super::{
     log,
 };
 use crate::{
-    api::{EngineAway, Snapshot},
+    api::{EngineAway, Question, Snapshot},
     host::clock::Clock,
     store::{EffectId, Handle},
 };
@@ -111,6 +111,7 @@ impl Heart {
                     let _ = answer.send(given.unwrap_or_else(no_answer));
                 }
                 Some(event) = ears.events.recv() => { self.take(event).await; }
+                Some(question) = ears.questions.recv() => self.explain(question),
                 Ok(room) = notices.reserve(), if !self.waiting.is_empty() => {
                     if let Some(notice) = self.waiting.pop_front() {
                         room.send(notice);
@@ -204,6 +205,18 @@ impl Heart {
         self.publish();
         self.want();
         answer
+    }
+
+    /// Says why. Other readers get snapshots and never wait for the loop; who asks
+    /// this does, because the checks of every trigger are too dear to be worked
+    /// out four times a second for the few times that somebody asks.
+    fn explain(&self, question: Question) {
+        let mut why = self.core.why(&question.project, &question.service, self.clock.now());
+        if let (Some(why), Some(trouble)) = (&mut why, &self.trouble) {
+            why.says = format!("{trouble}, and nothing is done until it can; {}", why.says);
+        }
+        // The person may have gone.
+        let _ = question.answer.send(why);
     }
 
     fn note_engine(&mut self, event: &Event, now: Moment) {

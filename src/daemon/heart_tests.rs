@@ -44,6 +44,7 @@ impl Bench {
         let pending = ids.into_iter().zip(effects).collect();
         let (event_to, events) = mpsc::channel(8);
         let (command_to, commands) = mpsc::channel(8);
+        let (question_to, questions) = mpsc::channel(8);
         let (sample_to, samples) = mpsc::channel(8);
         let (steps, orders) = mpsc::channel(8);
         let (notice_to, notices) = mpsc::channel(1);
@@ -61,10 +62,11 @@ impl Bench {
         }));
         let hands =
             Hands { steps, notices: notice_to, snapshots: snapshot_to, wanted, looks, troubles };
-        let ears = Ears { settings, commands, events, samples, stop: CancellationToken::new() };
+        let ears =
+            Ears { settings, commands, events, questions, samples, stop: CancellationToken::new() };
         let heart = Heart::new(core, Mode::Act, clock, opened.handle, hands);
         let life = tokio::spawn(heart.live(pending, ears));
-        let open = Box::new((command_to, sample_to, kept, told, looked));
+        let open = Box::new((command_to, sample_to, kept, told, looked, question_to));
         Self { dir, events: event_to, orders, notices, snapshots, life, _open: open }
     }
 

@@ -123,6 +123,7 @@ impl Daemon {
 
         let (happenings, _) = broadcast::channel::<Happening>(HAPPENINGS);
         let (command_to, commands) = mpsc::channel(COMMANDS);
+        let (question_to, questions) = mpsc::channel(COMMANDS);
         let (event_to, events) = mpsc::channel::<Event>(EVENTS);
         let (sample_to, samples) = mpsc::channel(SAMPLES);
         let (settings_to, settings_from) = mpsc::channel(1);
@@ -155,8 +156,13 @@ impl Daemon {
             events: happenings.clone(),
             samples: sample_to,
         };
-        let doors =
-            Doors { snapshots, commands: command_to, test_notify: test_to, clock: clock.clone() };
+        let doors = Doors {
+            snapshots,
+            commands: command_to,
+            questions: question_to,
+            test_notify: test_to,
+            clock: clock.clone(),
+        };
 
         let mut tasks = Tasks::default();
         tasks.spawn(serve_socket(socket, doors.clone(), stop.clone()));
@@ -199,7 +205,14 @@ impl Daemon {
             troubles: trouble_to,
             looks: look_to,
         };
-        let ears = Ears { settings: settings_from, commands, events, samples, stop: stop.clone() };
+        let ears = Ears {
+            settings: settings_from,
+            commands,
+            events,
+            questions,
+            samples,
+            stop: stop.clone(),
+        };
         let heart = Heart::new(core, config.mode, clock, store.clone(), hands);
         heart.live(pending, ears).await;
         tasks.end().await;

@@ -12,15 +12,18 @@ use tokio_util::sync::CancellationToken;
 
 use super::*;
 use crate::{
-    api::{Asked, EngineAway, TestNotify, bind::bind_tcp, samples, serve::serve_tcp},
+    api::{Asked, EngineAway, Question, TestNotify, bind::bind_tcp, samples, serve::serve_tcp},
     host::clock::Clock,
 };
+
+mod why;
 
 /// The receiving ends of what the doors lead to.
 struct House {
     doors: Doors,
     snapshots: watch::Sender<Arc<Snapshot>>,
     commands: mpsc::Receiver<Asked>,
+    questions: mpsc::Receiver<Question>,
     _test_notify: mpsc::Receiver<TestNotify>,
     clock: Clock,
 }
@@ -29,10 +32,16 @@ fn house(snapshot: Snapshot) -> House {
     let clock = samples::clock();
     let (snapshots, seen) = watch::channel(Arc::new(snapshot));
     let (command, commands) = mpsc::channel(1);
+    let (question, questions) = mpsc::channel(1);
     let (test, test_notify) = mpsc::channel(1);
-    let doors =
-        Doors { snapshots: seen, commands: command, test_notify: test, clock: clock.clone() };
-    House { doors, snapshots, commands, _test_notify: test_notify, clock }
+    let doors = Doors {
+        snapshots: seen,
+        commands: command,
+        questions: question,
+        test_notify: test,
+        clock: clock.clone(),
+    };
+    House { doors, snapshots, commands, questions, _test_notify: test_notify, clock }
 }
 
 /// Listens on TCP with any router until dropped.

@@ -1,0 +1,56 @@
+//! `why`, asked over a real socket.
+
+use super::*;
+
+/// Answers the next question as the loop would.
+async fn answer(house: &mut House, known: bool) {
+    let question = house.questions.recv().await.unwrap();
+    assert_eq!((question.project.as_str(), question.service.as_str()), ("shop", "backend"));
+    let why = known.then(samples::core_why);
+    question.answer.send(why).unwrap();
+}
+
+#[tokio::test]
+async fn a_question_is_answered_by_the_loop_with_every_trigger_and_guard() {
+    let mut house = house(samples::snapshot());
+    let (address, _stop) = listen(&house).await;
+    let (document, ()) =
+        tokio::join!(document(address, "/v1/why/shop/backend"), answer(&mut house, true));
+    has(&document, "project service at recorded revision standing says triggers");
+    assert_eq!(document["at"], "2026-11-21T10:43:12Z");
+    assert_eq!(document["recorded"], false);
+    let errors = &document["triggers"][0];
+    has(errors, "name signal source state value threshold at pending_since reason says guards");
+    assert_eq!((&errors["holds_for"], &errors["value"]), (&60.0.into(), &0.124.into()));
+    let names: Vec<&str> = errors["guards"].as_array().unwrap().iter().map(name).collect();
+    assert!(names.contains(&"paused") && names.contains(&"nobody_to_blame"), "{names:?}");
+    let paused = errors["guards"].as_array().unwrap().iter().find(|guard| name(guard) == "paused");
+    assert_eq!(paused.unwrap()["passed"], false);
+    assert!(paused.unwrap()["says"].as_str().unwrap().contains("database migration"));
+}
+
+fn name(guard: &Value) -> &str {
+    guard["name"].as_str().unwrap()
+}
+
+#[tokio::test]
+async fn an_unknown_service_is_told_with_the_known_ones() {
+    let mut house = house(samples::snapshot());
+    let (address, _stop) = listen(&house).await;
+    let ((code, body), ()) =
+        tokio::join!(ask(address, "GET", "/v1/why/shop/backend"), answer(&mut house, false));
+    assert_eq!(code, 404);
+    assert!(body.contains("there are: shop/backend, shop/postgres, shop/worker"), "{body}");
+}
+
+#[tokio::test]
+async fn questions_that_the_loop_has_no_room_for_are_told_to_come_again() {
+    let house = house(samples::snapshot());
+    let (address, _stop) = listen(&house).await;
+    let (answer, _answered) = oneshot::channel();
+    let question = Question { project: "shop".into(), service: "backend".into(), answer };
+    house.doors.questions.try_send(question).unwrap();
+    let (code, body) = ask(address, "GET", "/v1/why/shop/backend").await;
+    assert_eq!(code, 503);
+    assert!(body.contains("busy"), "{body}");
+}
