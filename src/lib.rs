@@ -10,6 +10,7 @@ pub mod docker;
 pub mod engine;
 pub mod host;
 pub mod notify;
+pub mod replay;
 pub mod rollback;
 pub mod signals;
 pub mod store;

@@ -1,0 +1,6 @@
+//! The same core fed from the past.
+
+pub mod past;
+pub mod recording;
+#[cfg(test)]
+mod tests;
