@@ -87,7 +87,8 @@ impl House {
         let (test_notify, mut tests) = mpsc::channel(8);
         let clock = Clock::manual(NOW);
         let (questions, mut why) = mpsc::channel::<Question>(8);
-        let doors = Doors { snapshots: seen, commands, questions, test_notify, clock };
+        let (pasts, _) = mpsc::channel(1);
+        let doors = Doors { snapshots: seen, commands, questions, pasts, test_notify, clock };
         let socket = bind_socket(&dir.path().join("s")).unwrap();
         let stop = CancellationToken::new();
         tokio::spawn(serve_socket(socket, doors, stop.clone()));

@@ -72,6 +72,53 @@ pub struct Question {
     pub answer: oneshot::Sender<Option<Why>>,
 }
 
+/// The same about a past moment; answered from what was recorded.
+#[derive(Debug)]
+pub struct PastQuestion {
+    /// The project.
+    pub project: ProjectName,
+    /// The service.
+    pub service: ServiceName,
+    /// The moment.
+    pub at: Moment,
+    /// Where the answer goes.
+    pub answer: oneshot::Sender<Result<Then, Untold>>,
+}
+
+/// What would have been answered at a past moment.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Then {
+    /// The answer.
+    pub why: Why,
+    /// The configuration of the service was another one then.
+    pub other_configuration: bool,
+}
+
+/// Why nothing can be told of a past moment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Untold {
+    /// It is older than everything that is kept: the oldest moment, if there is one.
+    TooOld(Option<Moment>),
+    /// The daemon did not run.
+    Away {
+        /// Up to then it is recorded.
+        from: Moment,
+        /// From then on again.
+        to: Moment,
+    },
+    /// It ran, and what it heard could not be written.
+    Lost {
+        /// Up to then it is recorded.
+        from: Moment,
+        /// From then on again, if it is.
+        to: Option<Moment>,
+    },
+    /// Nothing was known of the service: those that were known.
+    Unknown(Vec<(ProjectName, ServiceName)>),
+    /// What was recorded cannot be read: why.
+    Unreadable(String),
+}
+
 /// Where the answer to `test-notify` goes.
 pub type TestNotify = oneshot::Sender<Vec<ChannelReport>>;
 
@@ -86,6 +133,8 @@ pub struct Doors {
     pub commands: mpsc::Sender<Asked>,
     /// Questions to the loop, answered without a turn of it. Bounded likewise.
     pub questions: mpsc::Sender<Question>,
+    /// Questions about the past. Bounded likewise.
+    pub pasts: mpsc::Sender<PastQuestion>,
     /// Requests for a test message through every channel. Bounded likewise.
     pub test_notify: mpsc::Sender<TestNotify>,
     /// For wall times and for the snapshot's age.

@@ -48,6 +48,10 @@ const COMMAND_WITHIN: Duration = Duration::from_secs(30);
 /// A question is answered between two turns of the loop.
 const QUESTION_WITHIN: Duration = Duration::from_secs(10);
 
+/// About the past: the newest moments are written within seconds, and a span is
+/// made again in about one.
+const PAST_WITHIN: Duration = Duration::from_secs(30);
+
 /// Each mail server has a minute; they are asked at the same time.
 const TEST_WITHIN: Duration = Duration::from_secs(90);
 

@@ -67,7 +67,10 @@ impl Client {
         if let Some(at) = at {
             address.query_pairs_mut().append_pair("at", &at.to_string());
         }
-        self.get(&address[url::Position::BeforePath..]).await
+        // The past is made again before it is told.
+        let within = if at.is_some() { COMMAND_WITHIN } else { LOOK_WITHIN };
+        let address = &address[url::Position::BeforePath..];
+        self.ask(Method::GET, address, None::<&()>, within).await
     }
 
     pub(super) async fn revisions(

@@ -6,6 +6,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use rollbackd_core::{
     effect::Notice,
     event::Event,
+    moment::Moment,
     reading::Sample,
     settings::{Mode, Settings},
     words::{ProjectName, TriggerId, TriggerIx},
@@ -47,6 +48,8 @@ pub(super) struct Hands {
     pub(super) wanted: watch::Sender<Wanted>,
     /// Projects to be looked at once more.
     pub(super) looks: mpsc::Sender<ProjectName>,
+    /// Up to when what was heard is on the disk.
+    pub(super) recorded: watch::Sender<Moment>,
     /// State cannot be written; told from memory.
     pub(super) troubles: mpsc::Sender<String>,
 }

@@ -27,11 +27,12 @@ use super::{
     executor::Order,
     keeper::Wanted,
     log,
+    memory::Memory,
 };
 use crate::{
     api::{EngineAway, Question, Snapshot},
     host::clock::Clock,
-    store::{EffectId, Handle},
+    store::{Cause, EffectId, Handle},
 };
 
 /// How often the windows are written down.
@@ -51,6 +52,7 @@ pub(super) struct Heart {
     hands: Hands,
     mode: Mode,
     turn: Turn,
+    memory: Memory,
     /// The effects that wait for the end of a step.
     running: BTreeMap<(IncidentId, u32), EffectId>,
     engine: Option<EngineAway>,
@@ -66,6 +68,7 @@ pub(super) struct Heart {
 
 impl Heart {
     pub(super) fn new(core: Core, mode: Mode, clock: Clock, store: Handle, hands: Hands) -> Self {
+        let memory = Memory::new(store.clone(), hands.recorded.clone());
         let (turn, running) = (Turn::default(), BTreeMap::new());
         let (engine, trouble, stopping) = (None, None, false);
         let (unsaved, waiting) = (Vec::new(), VecDeque::new());
@@ -76,6 +79,7 @@ impl Heart {
             hands,
             mode,
             turn,
+            memory,
             running,
             engine,
             trouble,
@@ -88,6 +92,7 @@ impl Heart {
     /// Hands on what nobody had acknowledged when the daemon stopped, then
     /// lives until it is told to stop.
     pub(super) async fn live(mut self, pending: Vec<(EffectId, Effect)>, mut ears: Ears) {
+        self.memory.begin(&self.core, self.clock.now(), Cause::Start).await;
         for (id, effect) in pending {
             self.hand_on(id, effect).await;
         }
@@ -102,6 +107,7 @@ impl Heart {
                 () = ears.stop.cancelled() => break,
                 Some((settings, mode, answer)) = ears.settings.recv() => {
                     self.configure(&settings, mode);
+                    self.memory.begin(&self.core, self.clock.now(), Cause::Reload).await;
                     // The reloader ends only with the daemon.
                     let _ = answer.send(self.core.places());
                 }
@@ -171,6 +177,7 @@ impl Heart {
             _ => None,
         };
         self.turn.clear();
+        self.memory.heard(now, &event);
         self.core.handle(now, event, &mut self.turn);
         let answer = self.turn.answer.take();
         if self.turn.facts.is_empty() && self.turn.effects.is_empty() {
@@ -183,6 +190,7 @@ impl Heart {
             Ok(ids) => ids,
             Err(error) => {
                 self.core.dropped();
+                self.memory.dropped();
                 self.unsaved.extend(report);
                 let refusal = self.in_trouble(&error);
                 return answer.map(|_| Err(refusal));
@@ -193,6 +201,7 @@ impl Heart {
             log::fact(fact);
             self.core.apply(fact);
         }
+        self.memory.committed(facts.len());
         self.look_after(&effects);
         if let Some(Event::StepEnded { incident, run, .. }) = report
             && let Some(effect) = self.running.remove(&(incident, run))
@@ -279,6 +288,7 @@ impl Heart {
             }
             Err(error) => tracing::error!(%error, "daemon.checkpoint.unwritable"),
         }
+        self.memory.write(&self.core, self.clock.now()).await;
         if self.trouble.is_some() {
             self.try_again().await;
         }

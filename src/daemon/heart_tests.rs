@@ -51,6 +51,7 @@ impl Bench {
         let (wanted, kept) = watch::channel(Wanted::default());
         let (troubles, told) = mpsc::channel(1);
         let (looks, looked) = mpsc::channel(8);
+        let (recorded, written) = watch::channel(Moment::ZERO);
         let (snapshot_to, snapshots) = watch::channel(Arc::new(Snapshot {
             at: Moment::ZERO,
             version: "",
@@ -60,13 +61,20 @@ impl Bench {
             trouble: None,
             behind: Duration::ZERO,
         }));
-        let hands =
-            Hands { steps, notices: notice_to, snapshots: snapshot_to, wanted, looks, troubles };
+        let hands = Hands {
+            steps,
+            notices: notice_to,
+            snapshots: snapshot_to,
+            wanted,
+            looks,
+            recorded,
+            troubles,
+        };
         let ears =
             Ears { settings, commands, events, questions, samples, stop: CancellationToken::new() };
         let heart = Heart::new(core, Mode::Act, clock, opened.handle, hands);
         let life = tokio::spawn(heart.live(pending, ears));
-        let open = Box::new((command_to, sample_to, kept, told, looked, question_to));
+        let open = Box::new((command_to, sample_to, kept, told, looked, question_to, written));
         Self { dir, events: event_to, orders, notices, snapshots, life, _open: open }
     }
 

@@ -14,10 +14,12 @@ mod heart;
 mod keeper;
 mod log;
 mod looker;
+mod memory;
 mod notifier;
 mod rebuild;
 mod reload;
 mod start;
+mod teller;
 
 pub use fatal::Fatal;
 pub use start::run;

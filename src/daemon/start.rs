@@ -6,7 +6,7 @@ use std::{
     sync::Arc,
 };
 
-use rollbackd_core::{event::Event, words::ProjectName};
+use rollbackd_core::{event::Event, moment::Moment, words::ProjectName};
 use tokio::{
     net::TcpListener,
     sync::{broadcast, mpsc, watch},
@@ -24,6 +24,7 @@ use super::{
     notifier::Notifier,
     rebuild,
     reload::{self, Reloader},
+    teller,
 };
 use crate::{
     api::{
@@ -42,6 +43,8 @@ use crate::{
 /// Commands of people: each waits for its answer, so this is how many people may
 /// ask at once.
 const COMMANDS: usize = 16;
+/// Questions about the past, which are answered one after the other.
+const PASTS: usize = 4;
 /// What the engine tells and steps report; a full queue makes the teller wait.
 const EVENTS: usize = 64;
 /// What sources say; when the loop is behind, sources wait.
@@ -124,6 +127,8 @@ impl Daemon {
         let (happenings, _) = broadcast::channel::<Happening>(HAPPENINGS);
         let (command_to, commands) = mpsc::channel(COMMANDS);
         let (question_to, questions) = mpsc::channel(COMMANDS);
+        let (past_to, pasts) = mpsc::channel(PASTS);
+        let (recorded_to, recorded) = watch::channel(Moment::ZERO);
         let (event_to, events) = mpsc::channel::<Event>(EVENTS);
         let (sample_to, samples) = mpsc::channel(SAMPLES);
         let (settings_to, settings_from) = mpsc::channel(1);
@@ -160,6 +165,7 @@ impl Daemon {
             snapshots,
             commands: command_to,
             questions: question_to,
+            pasts: past_to,
             test_notify: test_to,
             clock: clock.clone(),
         };
@@ -173,6 +179,7 @@ impl Daemon {
             keeper::run(wanted, ways, happenings.subscribe(), engine.clone(), event_to.clone());
         tasks.run(keeping);
         tasks.run(executor::run(orders, engine.clone(), event_to.clone()));
+        tasks.run(teller::run(pasts, config.state_dir.clone(), recorded));
         tasks.run(looker::run(looks, engine.clone(), event_to.clone()));
         tasks.run(report_leftovers(engine.clone(), pending_names(&config)));
         tasks.run(engine.watch(names, event_to));
@@ -202,6 +209,7 @@ impl Daemon {
             notices: notice_to,
             snapshots: snapshot_to,
             wanted: wanted_to,
+            recorded: recorded_to,
             troubles: trouble_to,
             looks: look_to,
         };

@@ -2,5 +2,3 @@
 
 pub mod past;
 pub mod recording;
-#[cfg(test)]
-mod tests;

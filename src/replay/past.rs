@@ -8,7 +8,8 @@ use rollbackd_core::{
     reducer::{Core, Turn},
 };
 
-use super::recording::{Chunk, Heard, Reader, Unreadable};
+use super::recording::{Heard, Reader, Unreadable};
+use crate::store::Chunk;
 
 /// Makes the core of a moment from the last keyframe before it, the chunks since
 /// and the facts since, both from the first.

@@ -19,6 +19,8 @@ use rollbackd_core::{
     words::{ProjectName, RevisionNo, TriggerIx},
 };
 
+use crate::store::Chunk;
+
 /// The most bytes that wait to be written. The loop writes every five seconds,
 /// so this is 40,000 samples a second: four times what it is built for.
 const MOST: usize = 4 * 1024 * 1024;
@@ -44,17 +46,6 @@ pub enum Heard {
     Dropped,
     /// So many facts were committed and applied, the next in the store's order.
     Committed(usize),
-}
-
-/// A piece of the recording.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Chunk {
-    /// Its first record's time counts from here.
-    pub from: Moment,
-    /// All that was given to the core until then is in it.
-    pub until: Moment,
-    /// The records.
-    pub bytes: Vec<u8>,
 }
 
 /// Writes. What is said again is known by where in the span it was said first;

@@ -16,6 +16,7 @@ use rusqlite::Connection;
 use tempfile::TempDir;
 
 mod arbitrary;
+mod recorded;
 
 use self::arbitrary::{VARIANTS, fact, incident, value, variant};
 use super::{EffectId, Letter, Store, StoreError, open};

@@ -106,7 +106,10 @@ pub struct Runs {
     pub health: Health,
 }
 
-type Reads = Box<dyn Fn(&World, &TriggerSettings) -> Reading>;
+/// An event, when the core was given it, and the facts that were committed.
+pub type Heard = (Moment, Event, Option<Vec<Fact>>);
+
+pub type Reads = Box<dyn Fn(&World, &TriggerSettings) -> Reading>;
 
 /// The world.
 pub struct World {
@@ -132,7 +135,7 @@ pub struct World {
     pub unsaved: Vec<Event>,
     /// Every event that the core was given and the facts that it led to, `None`
     /// where they could not be committed; only when somebody listens.
-    pub turns: Option<Vec<(Moment, Event, Option<Vec<Fact>>)>>,
+    pub turns: Option<Vec<Heard>>,
 }
 
 impl World {

@@ -12,7 +12,10 @@ use tokio_util::sync::CancellationToken;
 
 use super::*;
 use crate::{
-    api::{Asked, EngineAway, Question, TestNotify, bind::bind_tcp, samples, serve::serve_tcp},
+    api::{
+        Asked, EngineAway, PastQuestion, Question, TestNotify, bind::bind_tcp, samples,
+        serve::serve_tcp,
+    },
     host::clock::Clock,
 };
 
@@ -24,6 +27,7 @@ struct House {
     snapshots: watch::Sender<Arc<Snapshot>>,
     commands: mpsc::Receiver<Asked>,
     questions: mpsc::Receiver<Question>,
+    pasts: mpsc::Receiver<PastQuestion>,
     _test_notify: mpsc::Receiver<TestNotify>,
     clock: Clock,
 }
@@ -33,15 +37,17 @@ fn house(snapshot: Snapshot) -> House {
     let (snapshots, seen) = watch::channel(Arc::new(snapshot));
     let (command, commands) = mpsc::channel(1);
     let (question, questions) = mpsc::channel(1);
+    let (past, pasts) = mpsc::channel(1);
     let (test, test_notify) = mpsc::channel(1);
     let doors = Doors {
         snapshots: seen,
         commands: command,
         questions: question,
+        pasts: past,
         test_notify: test,
         clock: clock.clone(),
     };
-    House { doors, snapshots, commands, questions, _test_notify: test_notify, clock }
+    House { doors, snapshots, commands, questions, pasts, _test_notify: test_notify, clock }
 }
 
 /// Listens on TCP with any router until dropped.

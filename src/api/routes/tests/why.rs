@@ -1,6 +1,9 @@
 //! `why`, asked over a real socket.
 
+use rollbackd_core::moment::Moment;
+
 use super::*;
+use crate::api::{Then, Untold};
 
 /// Answers the next question as the loop would.
 async fn answer(house: &mut House, known: bool) {
@@ -53,4 +56,63 @@ async fn questions_that_the_loop_has_no_room_for_are_told_to_come_again() {
     let (code, body) = ask(address, "GET", "/v1/why/shop/backend").await;
     assert_eq!(code, 503);
     assert!(body.contains("busy"), "{body}");
+}
+
+async fn past(house: &mut House, told: Result<Then, Untold>) -> Moment {
+    let question = house.pasts.recv().await.unwrap();
+    question.answer.send(told).unwrap();
+    question.at
+}
+
+#[tokio::test]
+async fn a_past_moment_is_told_from_what_was_recorded() {
+    let mut house = house(samples::snapshot());
+    let (address, _stop) = listen(&house).await;
+    let then = Then { why: samples::core_why(), other_configuration: true };
+    let (document, at) = tokio::join!(
+        document(address, "/v1/why/shop/backend?at=2026-11-21T11:33:12%2B01:00"),
+        past(&mut house, Ok(then)),
+    );
+    assert_eq!(at, samples::before(600.0));
+    assert_eq!(
+        (&document["recorded"], &document["other_configuration"]),
+        (&true.into(), &true.into())
+    );
+}
+
+#[tokio::test]
+async fn what_was_not_recorded_is_told_with_the_nearest_moments_that_were() {
+    let mut house = house(samples::snapshot());
+    let (address, _stop) = listen(&house).await;
+    let (from, to) = (samples::before(700.5), samples::before(500.25));
+    let mut said = Vec::new();
+    for untold in [
+        Untold::Away { from, to },
+        Untold::Lost { from, to: Some(to) },
+        Untold::Lost { from, to: None },
+        Untold::TooOld(Some(to)),
+        Untold::TooOld(None),
+        Untold::Unknown(vec![("shop".into(), "web".into())]),
+    ] {
+        let ((code, body), _) = tokio::join!(
+            ask(address, "GET", "/v1/why/shop/backend?at=2026-11-21T10:33:12Z"),
+            past(&mut house, Err(untold)),
+        );
+        assert_eq!(code, 404, "{body}");
+        let error: Value = serde_json::from_str(&body).unwrap();
+        let part = |name: &str| error["error"][name].as_str().unwrap().to_owned();
+        said.push(format!("{}: {}; {}", part("code"), part("message"), part("hint")));
+    }
+    insta::assert_snapshot!(said.join("\n"), @"");
+}
+
+#[tokio::test]
+async fn what_has_not_come_yet_or_is_no_time_is_not_asked_about() {
+    let house = house(samples::snapshot());
+    let (address, _stop) = listen(&house).await;
+    for at in ["2026-11-21T10:44:12Z", "noon", "03:12", ""] {
+        let (code, body) = ask(address, "GET", &format!("/v1/why/shop/backend?at={at}")).await;
+        assert_eq!(code, 400, "{body}");
+        assert!(body.contains("bad_request"), "{body}");
+    }
 }

@@ -1,6 +1,6 @@
 //! Whatever a life was like, each of its moments can be made again exactly from
 //! what was recorded.
-#![allow(clippy::unwrap_used)]
+#![allow(missing_docs, clippy::unwrap_used, reason = "a test that cannot go on says so")]
 
 use std::collections::BTreeMap;
 
@@ -17,14 +17,17 @@ use rollbackd_core::{
     words::{ProjectName, ServiceName, TriggerId, TriggerIx},
 };
 
-use super::{
-    past::core_at,
-    recording::{Chunk, Heard, Reader, Recorder},
+use rollbackd::{
+    replay::{
+        past::core_at,
+        recording::{Heard, Reader, Recorder},
+    },
+    store::Chunk,
 };
 
-#[path = "../../core/tests/world/mod.rs"]
+#[path = "../core/tests/world/mod.rs"]
 mod world;
-use world::*;
+use world::{Reads, World, at, by_hand, empty, errors, runs, secs, shop, unanswered};
 
 /// A keyframe and what was recorded since.
 struct Span {
@@ -171,7 +174,7 @@ impl Recorded {
 }
 
 /// What the sources say from now on.
-fn reads(how: u8) -> Box<dyn Fn(&World, &TriggerSettings) -> Reading> {
+fn reads(how: u8) -> Reads {
     Box::new(move |world, trigger| match (how % 6, &trigger.signal) {
         (0, _) => unanswered(),
         (1, _) => empty(),
