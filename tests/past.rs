@@ -193,7 +193,7 @@ fn made_again(recorded: &Recorded, at: Moment) -> Core {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(32))]
+    #![proptest_config(ProptestConfig::with_cases(16))]
 
     #[test]
     fn every_moment_of_a_life_can_be_made_again(
@@ -299,4 +299,49 @@ fn a_recorder_that_nobody_empties_stops_and_says_so() {
     }
     assert!(recorder.is_lost());
     assert_eq!(recorder.take(Moment::ZERO), None, "half a span would be a lie");
+}
+
+/// Bytes of an hour: a keyframe, and what is heard with every trigger asked every
+/// 15 s and a project looked at every 30.
+fn an_hour_of(triggers: u32) -> (usize, usize) {
+    let many = |n| TriggerSettings {
+        id: TriggerId::new(format!("trigger {n}")),
+        name: format!("trigger {n}"),
+        measures: "x".repeat(150),
+        ..errors()
+    };
+    let mut world = World::proven(shop((0..triggers).map(many).collect()));
+    world.reads = Box::new(|world, trigger| {
+        let seconds = world.now.as_nanos() / 1_000_000_000;
+        let busy = trigger.name.len() as u64 % 2 == 1;
+        Reading::Value(if busy { 0.001 * (seconds % 7) as f64 / 3.0 } else { 0.0 })
+    });
+    world.turns = Some(Vec::new());
+    world.run(3600);
+    let keyframe = serde_json::to_vec(&world.core).unwrap().len();
+    let mut recorder = Recorder::new(world.now - secs(3600));
+    let (mut second, mut place) = (world.now, 0);
+    for (now, event, facts) in world.turns.take().unwrap() {
+        (second, place) = (now, if now == second { place + 1 } else { 0 });
+        // Answers come some milliseconds apart.
+        recorder.heard(now + std::time::Duration::from_nanos(place * 3_141_593), &event);
+        recorder.committed(facts.map_or(0, |facts| facts.len()));
+    }
+    (keyframe, recorder.take(world.now).unwrap().bytes.len())
+}
+
+#[test]
+fn what_is_kept_is_days() {
+    const KEPT: usize = 64 * 1024 * 1024;
+    /// A chunk is written every five seconds.
+    const ROWS: usize = 720 * 32;
+    for (triggers, days) in [(10, 30), (100, 4)] {
+        let (keyframe, heard) = an_hour_of(triggers);
+        let kept = KEPT / (keyframe + heard + ROWS) / 24;
+        assert!(
+            kept >= days,
+            "{triggers} triggers: {keyframe} + {heard} bytes an hour, {kept} days"
+        );
+        println!("{triggers} triggers: {keyframe} + {heard} bytes an hour, {kept} days");
+    }
 }

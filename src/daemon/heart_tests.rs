@@ -10,8 +10,8 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{super::ends::Places, *};
-use crate::store;
+use super::*;
+use crate::{daemon::ends::Places, store};
 
 #[path = "../../core/tests/world/mod.rs"]
 mod world;

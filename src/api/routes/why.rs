@@ -125,7 +125,11 @@ impl Problem {
             }
             Untold::Away { from, to } => {
                 let why = format!("rollbackd did not run from {} to {}", before(from), after(to));
-                missing(why, nearest(&before(from), &after(to)))
+                let hint = nearest(&before(from), &after(to));
+                missing(
+                    why,
+                    hint + "; a daemon that is killed has not written its last five seconds",
+                )
             }
             Untold::Lost { from, to: Some(to) } => {
                 let why = format!(
@@ -160,10 +164,7 @@ fn second(clock: &Clock, moment: Moment, mode: RoundMode) -> Timestamp {
 }
 
 fn nearest(before: &Timestamp, after: &Timestamp) -> String {
-    format!(
-        "the nearest moments that can be asked about are {before} and {after} \
-         (one that was killed has not written its last five seconds)"
-    )
+    format!("the nearest moments that can be asked about are {before} and {after}")
 }
 
 fn there_are(known: &[String]) -> String {

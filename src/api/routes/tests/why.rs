@@ -103,7 +103,14 @@ async fn what_was_not_recorded_is_told_with_the_nearest_moments_that_were() {
         let part = |name: &str| error["error"][name].as_str().unwrap().to_owned();
         said.push(format!("{}: {}; {}", part("code"), part("message"), part("hint")));
     }
-    insta::assert_snapshot!(said.join("\n"), @"");
+    insta::assert_snapshot!(said.join("\n"), @"
+    not_recorded: nothing was recorded at 2026-11-21T10:33:12Z: rollbackd did not run from 2026-11-21T10:31:31Z to 2026-11-21T10:34:52Z; the nearest moments that can be asked about are 2026-11-21T10:31:31Z and 2026-11-21T10:34:52Z; a daemon that is killed has not written its last five seconds
+    not_recorded: nothing was recorded at 2026-11-21T10:33:12Z: what happened from 2026-11-21T10:31:31Z to 2026-11-21T10:34:52Z could not be written down; the nearest moments that can be asked about are 2026-11-21T10:31:31Z and 2026-11-21T10:34:52Z
+    not_recorded: nothing was recorded at 2026-11-21T10:33:12Z: what happens since 2026-11-21T10:31:31Z is not written down; the daemon's log says why: `journalctl -u rollbackd`
+    not_recorded: nothing was recorded at 2026-11-21T10:33:12Z: that is before what is kept; the oldest moment that can be asked about is 2026-11-21T10:34:52Z
+    not_recorded: nothing was recorded at 2026-11-21T10:33:12Z: nothing is recorded yet; ask again in a moment
+    not_found: there was no shop/backend at 2026-11-21T10:33:12Z; there are: shop/web
+    ");
 }
 
 #[tokio::test]
