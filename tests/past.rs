@@ -193,7 +193,7 @@ fn made_again(recorded: &Recorded, at: Moment) -> Core {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(16))]
+    #![proptest_config(ProptestConfig { cases: 16, failure_persistence: None, ..Default::default() })]
 
     #[test]
     fn every_moment_of_a_life_can_be_made_again(
