@@ -1,11 +1,12 @@
 //! What one sample costs: fed to one of 10, 1,000 or 10,000 triggers, with
 //! windows of 20 and 300 samples; beside it the plain way, which looks through
-//! the whole window again for each sample.
+//! the whole window again for each sample; and what recording it costs.
 #![allow(missing_docs)]
 
 use std::{collections::VecDeque, hint::black_box, time::Duration};
 
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
+use rollbackd::replay::recording::Recorder;
 use rollbackd_core::{
     event::Event,
     moment::Moment,
@@ -148,12 +149,34 @@ fn feed(criterion: &mut Criterion) {
     group.finish();
 }
 
+/// What the recording of a sample costs beside it, with what the loop does every
+/// five seconds at 10,000 samples a second.
+fn record(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("one sample recorded");
+    for (what, value) in [("a value", 0.2), ("zero", 0.0)] {
+        let (mut recorder, mut n) = (Recorder::new(Moment::ZERO), 0_u64);
+        group.bench_function(what, |bench| {
+            bench.iter(|| {
+                n += 1;
+                let at = Moment::from_nanos(n * 100_000);
+                let trigger = TriggerIx(u32::try_from(n % 10_000).unwrap_or(0));
+                let sample = Sample { trigger, at, reading: Reading::Value(value) };
+                recorder.heard(at + Duration::from_millis(3), &Event::Sample(black_box(sample)));
+                if n.is_multiple_of(50_000) {
+                    black_box(recorder.take(at));
+                }
+            });
+        });
+    }
+    group.finish();
+}
+
 criterion_group! {
     name = benches;
     config = Criterion::default()
         .warm_up_time(Duration::from_millis(500))
         .measurement_time(Duration::from_secs(1))
         .sample_size(20);
-    targets = feed
+    targets = feed, record
 }
 criterion_main!(benches);

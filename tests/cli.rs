@@ -12,7 +12,7 @@ use std::{
 };
 
 use rollbackd::{
-    api::{Doors, Snapshot, bind::bind_socket, json::ChannelReport, serve::serve_socket},
+    api::{Doors, Question, Snapshot, bind::bind_socket, json::ChannelReport, serve::serve_socket},
     host::clock::Clock,
 };
 use rollbackd_core::{
@@ -23,6 +23,7 @@ use rollbackd_core::{
     settings::{Action, Condition, Mode},
     signal::Signal,
     view::{ProjectView, ServiceView, TriggerState, TriggerView, Verdict, VerdictView, WaitsFor},
+    why::Why,
     words::{IncidentId, RevisionNo},
 };
 use serde_json::Value;
@@ -86,7 +87,10 @@ impl House {
         let (test_notify, mut tests) = mpsc::channel(8);
         let clock = Clock::manual(NOW);
         let (looks, mut looked) = mpsc::channel(8);
-        let doors = Doors { snapshots: seen, commands, looks, test_notify, clock };
+        let (questions, mut why) = mpsc::channel::<Question>(8);
+        let (pasts, _) = mpsc::channel(1);
+        let doors =
+            Doors { snapshots: seen, commands, looks, questions, pasts, test_notify, clock };
         tokio::spawn(async move {
             while let Some((_, reply)) = looked.recv().await {
                 let _ = reply.send(Ok(()));
@@ -104,6 +108,12 @@ impl House {
         tokio::spawn(async move {
             while let Some(reply) = tests.recv().await {
                 let _ = reply.send(vec![report("a@x.org", true), report("b@x.org", false)]);
+            }
+        });
+        tokio::spawn(async move {
+            while let Some(question) = why.recv().await {
+                let known = question.service.as_str() == "backend";
+                let _ = question.answer.send(known.then(nothing_breaches));
             }
         });
         Self { dir, snapshots, _stop: stop.drop_guard() }
@@ -126,6 +136,18 @@ impl House {
             run(&all)
         };
         tokio::task::spawn_blocking(asked).await.unwrap()
+    }
+}
+
+fn nothing_breaches() -> Why {
+    Why {
+        project: "shop".into(),
+        service: "backend".into(),
+        at: NOW,
+        revision: Some(RevisionNo(2)),
+        standing: None,
+        says: "nothing breaches".into(),
+        triggers: Vec::new(),
     }
 }
 
@@ -318,6 +340,29 @@ async fn status_is_for_people_and_with_json_for_programs() {
     assert_eq!(said.json()["projects"][0]["services"][0]["triggers"][0]["value"], 0.012);
     let said = house.run(&["--color", "always", "status"]).await;
     assert!(said.out.contains('\x1b'), "{said:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn why_is_about_one_service_and_says_which_there_are() {
+    let house = House::quiet();
+    let said = house.run(&["why", "shop/backend"]).await;
+    assert_eq!(said.code, 0, "{said:?}");
+    assert!(said.out.contains("nothing breaches"), "{said:?}");
+    let said = house.run(&["why", "shop/backend", "--json"]).await;
+    assert_eq!(said.json()["says"], "nothing breaches");
+    let said = house.run(&["why", "shop"]).await;
+    assert_eq!(said.code, 2, "{said:?}");
+    assert!(said.err.contains("shop/backend, shop/postgres"), "{said:?}");
+    let said = house.run(&["why", "shop/frontend"]).await;
+    assert_eq!(said.code, 1, "{said:?}");
+    assert!(said.err.contains("there are: shop/backend, shop/postgres"), "{said:?}");
+    let said = house.run(&["why", "a b/c?d"]).await;
+    assert_eq!(said.code, 1, "{said:?}");
+    assert!(said.err.contains("there is no project a b; "), "{said:?}");
+    let said = house.run(&["why", "shop/backend", "--at", "noon"]).await;
+    assert_eq!(said.code, 2, "{said:?}");
+    let said = run(&["--socket", "/nowhere/s", "why", "shop/backend"]);
+    assert_eq!(said.code, 3, "{said:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -11,7 +11,7 @@ enum Stored {
     Word(Word),
 }
 
-#[derive(Serialize, Deserialize)]
+#[derive(Clone, Copy, Serialize, Deserialize)]
 enum Word {
     #[serde(rename = "inf")]
     Above,
@@ -45,6 +45,43 @@ pub(crate) fn serialize<S: Serializer>(value: &f64, to: S) -> Result<S::Ok, S::E
 
 pub(crate) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<f64, D::Error> {
     Stored::deserialize(from).map(f64::from)
+}
+
+/// The same for the last values of a trigger, of which some may be missing.
+pub(crate) mod recent {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    use super::Word;
+    use crate::view::RECENT;
+
+    type Recent = [Option<f32>; RECENT];
+
+    #[derive(Clone, Copy, Serialize, Deserialize)]
+    #[serde(untagged)]
+    enum Stored {
+        /// A narrow number is short when it is written.
+        Finite(f32),
+        Word(Word),
+    }
+
+    pub(crate) fn serialize<S: Serializer>(values: &Recent, to: S) -> Result<S::Ok, S::Error> {
+        let stored = |value| match value {
+            f32::INFINITY => Stored::Word(Word::Above),
+            f32::NEG_INFINITY => Stored::Word(Word::Below),
+            _ => Stored::Finite(value),
+        };
+        values.map(|value| value.map(stored)).serialize(to)
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Recent, D::Error> {
+        let value = |stored| match stored {
+            Stored::Finite(value) => value,
+            Stored::Word(Word::Above) => f32::INFINITY,
+            Stored::Word(Word::Below) => f32::NEG_INFINITY,
+        };
+        let stored = <[Option<Stored>; RECENT]>::deserialize(from)?;
+        Ok(stored.map(|seen| seen.map(value)))
+    }
 }
 
 /// The same for a value that may be missing.

@@ -11,7 +11,7 @@ use crate::{
     moment::Moment,
     reducer::{Core, Slot},
     revision::Standing,
-    settings::{Action, Condition, Hold},
+    settings::{Action, Condition, Hold, ProjectSettings},
     signal::Unit,
     view::{TriggerState, TriggerView},
     watch::Watch,
@@ -74,6 +74,15 @@ impl Core {
             says: sentence(&triggers),
             triggers,
         })
+    }
+
+    /// What of the configuration an answer about a service goes by: its project's,
+    /// with its own triggers alone.
+    #[must_use]
+    pub fn rules(&self, project: &ProjectName, service: &ServiceName) -> Option<ProjectSettings> {
+        let mut settings = self.projects.get(project)?.settings.clone()?;
+        settings.triggers.retain(|trigger| trigger.service == *service);
+        Some(settings)
     }
 
     fn why_trigger(&self, slot: &Slot, now: Moment) -> WhyTrigger {

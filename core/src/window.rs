@@ -60,6 +60,7 @@ pub struct Window {
     pub(crate) judged: u32,
     /// People were told that it is blind.
     pub(crate) told_blind: bool,
+    #[serde(with = "crate::number::recent")]
     recent: [Option<f32>; RECENT],
     next: u8,
 }

@@ -15,6 +15,8 @@ use rollbackd_core::{
 };
 use serde::{Deserialize, Serialize};
 
+pub mod why;
+
 /// `status`: every project as it stands.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Status {

@@ -9,9 +9,10 @@ use rollbackd_core::{
     incident::{Cause, Incident, StepRun},
     moment::Moment,
     plan::{Does, Step},
-    settings::{Condition, Order},
+    settings::{Condition, Hold, Order},
     signal::Unit,
     view::{ProjectView, RevisionView, ServiceView, TriggerView, VerdictView},
+    why::{Why, WhyTrigger},
     words::{ImageId, ProjectName, ServiceName},
 };
 
@@ -95,6 +96,39 @@ fn trigger(view: &TriggerView, clock: &Clock) -> json::Trigger {
         pending_since: view.pending_since.map(|at| wall(clock, at)),
         reason: view.reason.clone(),
         recent: view.recent.iter().map(|value| value.map(narrow)).collect(),
+    }
+}
+
+/// Why a service was or was not rolled back.
+pub(super) fn why(seen: &Why, clock: &Clock) -> json::why::Why {
+    json::why::Why {
+        project: seen.project.clone(),
+        service: seen.service.clone(),
+        at: wall(clock, seen.at),
+        recorded: false,
+        other_configuration: false,
+        revision: seen.revision,
+        standing: seen.standing,
+        says: seen.says.clone(),
+        triggers: seen.triggers.iter().map(|seen| why_trigger(seen, clock)).collect(),
+    }
+}
+
+fn why_trigger(seen: &WhyTrigger, clock: &Clock) -> json::why::WhyTrigger {
+    let guards = seen.checks.iter().map(|check| json::why::WhyGuard {
+        name: check.guard,
+        passed: check.passed,
+        says: check.says.clone(),
+    });
+    json::why::WhyTrigger {
+        trigger: trigger(&seen.view, clock),
+        holds_for: seen.view.hold.span().as_secs_f64(),
+        share: match seen.view.hold {
+            Hold::For(_) => None,
+            Hold::Share { share, .. } => Some(share.get()),
+        },
+        says: seen.says.clone(),
+        guards: guards.collect(),
     }
 }
 

@@ -9,7 +9,8 @@ use rollbackd_core::{
     moment::Moment,
     settings::Mode,
     view::ProjectView,
-    words::ProjectName,
+    why::Why,
+    words::{ProjectName, ServiceName},
 };
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -62,6 +63,64 @@ pub type Asked = (Command, oneshot::Sender<Answer>);
 /// A project to be looked at now. Answered when what was seen has been taken and
 /// every reader sees it.
 pub type AskedLook = (ProjectName, oneshot::Sender<Result<(), Refusal>>);
+/// A service that somebody asks about, and where the answer goes; `None` where
+/// nothing is known of it.
+#[derive(Debug)]
+pub struct Question {
+    /// The project.
+    pub project: ProjectName,
+    /// The service.
+    pub service: ServiceName,
+    /// Where the answer goes.
+    pub answer: oneshot::Sender<Option<Why>>,
+}
+
+/// The same about a past moment; answered from what was recorded.
+#[derive(Debug)]
+pub struct PastQuestion {
+    /// The project.
+    pub project: ProjectName,
+    /// The service.
+    pub service: ServiceName,
+    /// The moment.
+    pub at: Moment,
+    /// Where the answer goes.
+    pub answer: oneshot::Sender<Result<Then, Untold>>,
+}
+
+/// What would have been answered at a past moment.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Then {
+    /// The answer.
+    pub why: Why,
+    /// The configuration of the service was another one then.
+    pub other_configuration: bool,
+}
+
+/// Why nothing can be told of a past moment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Untold {
+    /// It is older than everything that is kept: the oldest moment, if there is one.
+    TooOld(Option<Moment>),
+    /// The daemon did not run.
+    Away {
+        /// Up to then it is recorded.
+        from: Moment,
+        /// From then on again.
+        to: Moment,
+    },
+    /// It ran, and what it heard could not be written.
+    Lost {
+        /// Up to then it is recorded.
+        from: Moment,
+        /// From then on again, if it is.
+        to: Option<Moment>,
+    },
+    /// Nothing was known of the service: those that were known.
+    Unknown(Vec<(ProjectName, ServiceName)>),
+    /// What was recorded cannot be read: why.
+    Unreadable(String),
+}
 
 /// Where the answer to `test-notify` goes.
 pub type TestNotify = oneshot::Sender<Vec<ChannelReport>>;
@@ -77,6 +136,10 @@ pub struct Doors {
     pub commands: mpsc::Sender<Asked>,
     /// Requests to look at a project now. Bounded likewise.
     pub looks: mpsc::Sender<AskedLook>,
+    /// Questions to the loop, answered without a turn of it. Bounded likewise.
+    pub questions: mpsc::Sender<Question>,
+    /// Questions about the past. Bounded likewise.
+    pub pasts: mpsc::Sender<PastQuestion>,
     /// Requests for a test message through every channel. Bounded likewise.
     pub test_notify: mpsc::Sender<TestNotify>,
     /// For wall times and for the snapshot's age.

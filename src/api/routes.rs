@@ -48,6 +48,13 @@ const COMMAND_WITHIN: Duration = Duration::from_secs(30);
 /// The engine is asked for every container of a project.
 const LOOK_WITHIN: Duration = Duration::from_secs(60);
 
+/// A question is answered between two turns of the loop.
+const QUESTION_WITHIN: Duration = Duration::from_secs(10);
+
+/// About the past: the newest moments are written within seconds, and a span is
+/// made again in about one.
+const PAST_WITHIN: Duration = Duration::from_secs(30);
+
 /// Each mail server has a minute; they are asked at the same time.
 const TEST_WITHIN: Duration = Duration::from_secs(90);
 
@@ -89,11 +96,13 @@ fn views() -> Router<Rooms> {
         .route("/v1/revisions", get(revisions))
         .route("/v1/history", get(history))
         .route("/v1/history/{id}", get(incident))
+        .route("/v1/why/{project}/{service}", get(why::why))
 }
 
 fn finish(routes: Router<Rooms>, doors: Doors) -> Router {
     let nothing = async || {
-        let hint = "there are /v1/status, /v1/revisions, /v1/history, /healthz and /metrics";
+        let hint = "there are /v1/status, /v1/revisions, /v1/history, \
+                    /v1/why/PROJECT/SERVICE, /healthz and /metrics";
         Problem::new(StatusCode::NOT_FOUND, "not_found", "there is nothing at this address", hint)
     };
     let other_method = async || {
@@ -342,6 +351,8 @@ impl IntoResponse for Problem {
         (self.status, Json(ErrorDocument { error: *self.body })).into_response()
     }
 }
+
+mod why;
 
 #[cfg(test)]
 mod tests;

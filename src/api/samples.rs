@@ -4,6 +4,8 @@
 use std::{sync::Arc, time::Duration};
 
 use rollbackd_core::{
+    case::Check,
+    guard::Guard,
     incident::{Breach, Cause, Incident, IncidentKind, Outcome, ServiceChange, StepRun},
     moment::Moment,
     plan::{Does, Plan, Step},
@@ -14,6 +16,7 @@ use rollbackd_core::{
         PauseView, ProjectView, RevisionView, ServiceView, TriggerState, TriggerView, Verdict,
         VerdictView, WaitsFor,
     },
+    why::{Why, WhyTrigger},
     words::{ImageId, IncidentId, RevisionNo},
 };
 
@@ -359,6 +362,54 @@ pub(crate) fn snapshot() -> Snapshot {
         trouble: None,
         behind: Duration::ZERO,
     }
+}
+
+/// Errors breach while somebody has paused the project; the door is blind.
+pub(crate) fn core_why() -> Why {
+    let check = |guard, passed, says: &str| Check { guard, passed, says: says.into() };
+    let common = |own: Vec<Check>| {
+        let mut checks = vec![
+            check(Guard::AlertOnly, true, "its action is to roll back"),
+            check(Guard::Running, true, "no rollback runs"),
+            check(
+                Guard::NobodyToBlame,
+                true,
+                "revision 2 changed backend, 11m ago, and its bake is not over (11m of 30m observed)",
+            ),
+        ];
+        checks.extend(own);
+        checks.push(check(Guard::Paused, false, "shop is paused (database migration)"));
+        checks.push(check(Guard::Budget, true, "0 of 3 rollbacks from the same image in 24 h"));
+        checks
+    };
+    let older = "it had held before the deployment began, and is not half again as bad since";
+    let fresh = "it did not hold before the deployment began";
+    let mut views = backend().triggers;
+    views[0].state = TriggerState::Breached;
+    let says = [
+        "12.4% is above 5% for 1m 10s, and it needs 1m",
+        "230ms is not above 2s",
+        "blind: http://127.0.0.1:9090 refused the connection; is the server up?",
+        "0 is not at least 3",
+    ];
+    let of = |(index, (view, says)): (usize, (TriggerView, &str))| {
+        let passed = index != 2;
+        let own = vec![check(Guard::Older, passed, if passed { fresh } else { older })];
+        WhyTrigger { view, says: says.into(), checks: common(own) }
+    };
+    Why {
+        project: "shop".into(),
+        service: "backend".into(),
+        at: NOW,
+        revision: Some(RevisionNo(2)),
+        standing: Some(Standing::Baking),
+        says: "errors breaches, and pause holds: shop is paused (database migration)".into(),
+        triggers: views.into_iter().zip(says).enumerate().map(of).collect(),
+    }
+}
+
+pub(crate) fn why() -> json::why::Why {
+    map::why(&core_why(), &clock())
 }
 
 pub(crate) fn status() -> json::Status {

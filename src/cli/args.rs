@@ -12,6 +12,8 @@ use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use rollbackd_core::words::{IncidentId, ProjectName, RevisionNo, ServiceName};
 
+use crate::cli::at::At;
+
 /// Watches a Docker Compose project after each deployment and puts the previous
 /// images back when its numbers break.
 #[derive(Debug, Parser)]
@@ -94,6 +96,15 @@ pub(super) enum Command {
         /// Exit with 4 when a watched service is unarmed
         #[arg(long)]
         check: bool,
+    },
+    /// Why it did or did not act: each trigger and each guard, with its values
+    Why {
+        /// The service
+        #[arg(value_name = "PROJECT/SERVICE")]
+        target: Target,
+        /// A past moment: "03:12", "10m" (ago) or "2026-11-21T03:12:00Z"
+        #[arg(long, value_name = "TIME")]
+        at: Option<At>,
     },
     /// What can be returned to, and what each deployment changed
     Revisions {
@@ -357,7 +368,7 @@ mod tests {
             .collect();
         names.sort();
         let built = "abort check completions deploy forward history man pause resume revisions \
-                     rollback run status test-notify wait";
+                     rollback run status test-notify wait why";
         assert_eq!(names.join(" "), built);
     }
 }

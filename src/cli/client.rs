@@ -11,15 +11,18 @@ use std::{
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::{Method, Request, StatusCode, body::Bytes, client::conn::http1, header};
 use hyper_util::rt::TokioIo;
+use jiff::Timestamp;
 use rollbackd_core::{
     event::Command,
-    words::{IncidentId, ProjectName},
+    words::{IncidentId, ProjectName, ServiceName},
 };
 use serde::{Serialize, de::DeserializeOwned};
 use tokio::{net::UnixStream, time::timeout};
 
 use crate::{
-    api::json::{Accepted, ChannelReport, ErrorDocument, Incident, Looked, Revision, Status},
+    api::json::{
+        Accepted, ChannelReport, ErrorDocument, Incident, Looked, Revision, Status, why::Why,
+    },
     cli::exit::{Exit, Failure},
 };
 
@@ -51,6 +54,28 @@ impl Client {
 
     pub(super) async fn status(&self) -> Result<Status, Failure> {
         self.get("/v1/status").await
+    }
+
+    /// Why, as of now or of a past moment. Names are escaped: they are what a
+    /// person has typed.
+    pub(super) async fn why(
+        &self,
+        project: &ProjectName,
+        service: &ServiceName,
+        at: Option<Timestamp>,
+    ) -> Result<Why, Failure> {
+        let mut address =
+            url::Url::parse("http://rollbackd/v1/why").map_err(|why| self.odd(&why))?;
+        if let Ok(mut path) = address.path_segments_mut() {
+            path.push(project.as_str()).push(service.as_str());
+        }
+        if let Some(at) = at {
+            address.query_pairs_mut().append_pair("at", &at.to_string());
+        }
+        // The past is made again before it is told.
+        let within = if at.is_some() { COMMAND_WITHIN } else { LOOK_WITHIN };
+        let address = &address[url::Position::BeforePath..];
+        self.ask(Method::GET, address, None::<&()>, within).await
     }
 
     pub(super) async fn revisions(

@@ -15,6 +15,7 @@ use crate::cli::{
 mod abort;
 mod args;
 mod ask;
+mod at;
 mod check;
 mod client;
 mod completions;
@@ -37,6 +38,7 @@ mod standing;
 mod status;
 mod test_notify;
 mod wait;
+mod why;
 
 /// The whole program: reads the arguments, does the command, tells how it went.
 #[must_use]
@@ -62,6 +64,7 @@ fn dispatch(arguments: Arguments, out: &Out) -> Result<Exit, Failure> {
         Command::Check { live } => wait(check::check(&global, live, out)),
         Command::Status { watch: true, .. } => wait(status::watch(&client()?, out)),
         Command::Status { check, .. } => wait(status::once(&client()?, check, out)),
+        Command::Why { target, at } => wait(why::why(&client()?, &target, at.as_ref(), out)),
         Command::Revisions { project } => {
             wait(revisions::list(&client()?, project.map(|name| name.0), out))
         }
@@ -143,6 +146,7 @@ mod tests {
         insta::assert_snapshot!(misuse("rollbackd status --wacth"), @"rollbackd: unexpected argument '--wacth' found; a similar argument exists: '--watch'");
         insta::assert_snapshot!(misuse("rollbackd rollback"), @"rollbackd: the following required arguments were not provided: <PROJECT[/SERVICE]>; see `rollbackd --help`");
         insta::assert_snapshot!(misuse("rollbackd rollback shop --to latest"), @"rollbackd: invalid value 'latest' for '--to <REV>': a revision is a number as `rollbackd revisions` lists it: 2 or r2; see `rollbackd --help`");
+        insta::assert_snapshot!(misuse("rollbackd why shop/backend --at noon"), @"rollbackd: invalid value 'noon' for '--at <TIME>': write a time of day (03:12 or 03:12:40), how long ago (10m), or the whole of it (2026-11-21T03:12:00Z); see `rollbackd --help`");
         insta::assert_snapshot!(misuse("rollbackd pause --for tomorrow"), @"rollbackd: invalid value 'tomorrow' for '--for <TIME>': expected number at 0; see `rollbackd --help`");
     }
 }

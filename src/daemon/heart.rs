@@ -11,26 +11,29 @@ use std::{
 use rollbackd_core::{
     effect::{Effect, News, Notice},
     event::{Answer, Event, Refusal},
-    fact::Fact,
     moment::Moment,
-    reading::Sample,
     reducer::{Core, Turn},
     revision::Observation,
     settings::{Mode, Settings},
     status::Checkpoint,
-    words::{IncidentId, ProjectName, TriggerId, TriggerIx},
+    words::IncidentId,
 };
 use tokio::{
-    sync::{mpsc, oneshot, watch},
+    sync::mpsc,
     time::{Instant, MissedTickBehavior, interval, sleep_until},
 };
-use tokio_util::sync::CancellationToken;
 
-use super::{executor::Order, keeper::Wanted, log, looker::Looked, systemd::Pulse};
+use super::{
+    ends::{Ears, Hands},
+    executor::Order,
+    keeper::Wanted,
+    log,
+    memory::Memory,
+};
 use crate::{
-    api::{Asked, EngineAway, Snapshot},
+    api::{EngineAway, Question, Snapshot},
     host::{clock::Clock, hang},
-    store::{EffectId, Handle},
+    store::{Cause, EffectId, Handle},
 };
 
 /// How often the windows are written down.
@@ -42,39 +45,6 @@ const IN_TROUBLE: Duration = Duration::from_secs(1);
 /// How long a stop waits for the step that runs.
 const STOP_WITHIN: Duration = Duration::from_secs(20);
 
-/// By project and trigger, where the core has put them.
-pub(super) type Places = BTreeMap<(ProjectName, TriggerId), TriggerIx>;
-
-/// Everything that the loop listens to, the more urgent first.
-pub(super) struct Ears {
-    /// A new configuration; the answer says where each trigger has its place.
-    pub(super) settings: mpsc::Receiver<(Settings, Mode, oneshot::Sender<Places>)>,
-    /// What people ask for.
-    pub(super) commands: mpsc::Receiver<Asked>,
-    /// What was seen because a person asked for it; they wait for the answer.
-    pub(super) looked: mpsc::Receiver<Looked>,
-    /// Steps that have ended, what was seen of the engine.
-    pub(super) events: mpsc::Receiver<Event>,
-    /// What sources say. Bounded: when the loop is behind, sources wait.
-    pub(super) samples: mpsc::Receiver<Sample>,
-    /// Stop.
-    pub(super) stop: CancellationToken,
-}
-
-/// Where the loop's effects go.
-pub(super) struct Hands {
-    pub(super) steps: mpsc::Sender<Order>,
-    pub(super) notices: mpsc::Sender<(EffectId, Notice)>,
-    pub(super) snapshots: watch::Sender<Arc<Snapshot>>,
-    pub(super) wanted: watch::Sender<Wanted>,
-    /// Projects to be looked at once more.
-    pub(super) looks: mpsc::Sender<ProjectName>,
-    /// State cannot be written; told from memory.
-    pub(super) troubles: mpsc::Sender<String>,
-    /// What systemd is told.
-    pub(super) pulse: Pulse,
-}
-
 /// The loop and what it owns.
 pub(super) struct Heart {
     core: Core,
@@ -83,6 +53,7 @@ pub(super) struct Heart {
     hands: Hands,
     mode: Mode,
     turn: Turn,
+    memory: Memory,
     /// The effects that wait for the end of a step.
     running: BTreeMap<(IncidentId, u32), EffectId>,
     engine: Option<EngineAway>,
@@ -98,6 +69,7 @@ pub(super) struct Heart {
 
 impl Heart {
     pub(super) fn new(core: Core, mode: Mode, clock: Clock, store: Handle, hands: Hands) -> Self {
+        let memory = Memory::new(store.clone(), hands.recorded.clone());
         let (turn, running) = (Turn::default(), BTreeMap::new());
         let (engine, trouble, stopping) = (None, None, false);
         let (unsaved, waiting) = (Vec::new(), VecDeque::new());
@@ -108,6 +80,7 @@ impl Heart {
             hands,
             mode,
             turn,
+            memory,
             running,
             engine,
             trouble,
@@ -120,6 +93,7 @@ impl Heart {
     /// Hands on what nobody had acknowledged when the daemon stopped, then
     /// lives until it is told to stop.
     pub(super) async fn live(mut self, pending: Vec<(EffectId, Effect)>, mut ears: Ears) {
+        self.memory.begin(&self.core, self.clock.now(), Cause::Start).await;
         for (id, effect) in pending {
             self.hand_on(id, effect).await;
         }
@@ -138,6 +112,7 @@ impl Heart {
                 () = ears.stop.cancelled() => break,
                 Some((settings, mode, answer)) = ears.settings.recv() => {
                     self.configure(&settings, mode);
+                    self.memory.begin(&self.core, self.clock.now(), Cause::Reload).await;
                     // The reloader ends only with the daemon.
                     let _ = answer.send(self.core.places());
                 }
@@ -151,6 +126,7 @@ impl Heart {
                     let _ = answer.send(taken);
                 }
                 Some(event) = ears.events.recv() => { self.take(event).await; }
+                Some(question) = ears.questions.recv() => self.explain(question),
                 Ok(room) = notices.reserve(), if !self.waiting.is_empty() => {
                     if let Some(notice) = self.waiting.pop_front() {
                         room.send(notice);
@@ -211,6 +187,7 @@ impl Heart {
             _ => None,
         };
         self.turn.clear();
+        self.memory.heard(now, &event);
         self.core.handle(now, event, &mut self.turn);
         let answer = self.turn.answer.take();
         if self.turn.facts.is_empty() && self.turn.effects.is_empty() {
@@ -223,6 +200,7 @@ impl Heart {
             Ok(ids) => ids,
             Err(error) => {
                 self.core.dropped();
+                self.memory.dropped();
                 self.unsaved.extend(report);
                 let refusal = self.in_trouble(&error);
                 return answer.map(|_| Err(refusal));
@@ -233,6 +211,7 @@ impl Heart {
             log::fact(fact);
             self.core.apply(fact);
         }
+        self.memory.committed(facts.len());
         self.look_after(&effects);
         if let Some(Event::StepEnded { incident, run, .. }) = report
             && let Some(effect) = self.running.remove(&(incident, run))
@@ -253,6 +232,18 @@ impl Heart {
         self.publish();
         let hint = "make the state directory writable".to_owned();
         self.trouble.clone().map_or(Ok(()), |message| Err(Refusal { message, hint }))
+    }
+
+    /// Says why. Other readers get snapshots and never wait for the loop; who asks
+    /// this does, because the checks of every trigger are too dear to be worked
+    /// out four times a second for the few times that somebody asks.
+    fn explain(&self, question: Question) {
+        let mut why = self.core.why(&question.project, &question.service, self.clock.now());
+        if let (Some(why), Some(trouble)) = (&mut why, &self.trouble) {
+            why.says = format!("{trouble}, and nothing is done until it can; {}", why.says);
+        }
+        // The person may have gone.
+        let _ = question.answer.send(why);
     }
 
     fn note_engine(&mut self, event: &Event, now: Moment) {
@@ -315,6 +306,7 @@ impl Heart {
             }
             Err(error) => tracing::error!(%error, "daemon.checkpoint.unwritable"),
         }
+        self.memory.write(&self.core, self.clock.now()).await;
         if self.trouble.is_some() {
             self.try_again().await;
         }
@@ -400,28 +392,6 @@ fn ticks(every: Duration) -> tokio::time::Interval {
 fn no_answer() -> Answer {
     let message = "the daemon gave no answer".to_owned();
     Err(Refusal { message, hint: "`rollbackd status` shows what it is doing".into() })
-}
-
-/// Rebuilds the core from what was stored.
-pub(super) fn rebuild(
-    facts: &[(Moment, Fact)],
-    settings: &Settings,
-    checkpoint: Option<&[u8]>,
-    now: Moment,
-) -> Core {
-    let mut core = Core::new();
-    for (_, fact) in facts {
-        core.apply(fact);
-    }
-    core.configure(settings, now);
-    match checkpoint.map(serde_json::from_slice::<Checkpoint>) {
-        Some(Ok(checkpoint)) => core.restore(checkpoint, now),
-        Some(Err(error)) => {
-            tracing::warn!(%error, "daemon.checkpoint.unreadable: windows start empty");
-        }
-        None => {}
-    }
-    core
 }
 
 #[cfg(test)]

@@ -4,10 +4,15 @@
 
 use rollbackd_core::plan::StepOutcome;
 use rusqlite::Connection;
-use tokio::time::timeout;
+use tokio::{
+    sync::{oneshot, watch},
+    time::timeout,
+};
+use tokio_util::sync::CancellationToken;
 
 use super::*;
-use crate::store;
+use crate::daemon::systemd::Pulse;
+use crate::{daemon::ends::Places, store};
 
 #[path = "../../core/tests/world/mod.rs"]
 mod world;
@@ -40,12 +45,14 @@ impl Bench {
         let pending = ids.into_iter().zip(effects).collect();
         let (event_to, events) = mpsc::channel(8);
         let (command_to, commands) = mpsc::channel(8);
+        let (question_to, questions) = mpsc::channel(8);
         let (sample_to, samples) = mpsc::channel(8);
         let (steps, orders) = mpsc::channel(8);
         let (notice_to, notices) = mpsc::channel(1);
         let (wanted, kept) = watch::channel(Wanted::default());
         let (troubles, told) = mpsc::channel(1);
         let (looks, looked) = mpsc::channel(8);
+        let (recorded, written) = watch::channel(Moment::ZERO);
         let (snapshot_to, snapshots) = watch::channel(Arc::new(Snapshot {
             at: Moment::ZERO,
             version: "",
@@ -61,15 +68,18 @@ impl Bench {
             snapshots: snapshot_to,
             wanted,
             looks,
+            recorded,
             troubles,
             pulse: Pulse::default(),
         };
         let (looked_to, from_looks) = mpsc::channel(1);
         let stop = CancellationToken::new();
-        let ears = Ears { settings, commands, looked: from_looks, events, samples, stop };
+        let ears =
+            Ears { settings, commands, looked: from_looks, events, questions, samples, stop };
         let heart = Heart::new(core, Mode::Act, clock, opened.handle, hands);
         let life = tokio::spawn(heart.live(pending, ears));
-        let open = Box::new((command_to, looked_to, sample_to, kept, told, looked));
+        let open =
+            Box::new((command_to, looked_to, sample_to, kept, told, looked, question_to, written));
         Self { dir, events: event_to, orders, notices, snapshots, life, _open: open }
     }
 

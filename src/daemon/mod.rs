@@ -7,16 +7,20 @@
 //!  executor ──ended───▶┘                       └──▶ snapshots ──▶ api
 //! ```
 
+mod ends;
 mod executor;
 mod fatal;
 mod heart;
 mod keeper;
 mod log;
 mod looker;
+mod memory;
 mod notifier;
+mod rebuild;
 mod reload;
 mod start;
 mod systemd;
+mod teller;
 
 pub use fatal::Fatal;
 pub use start::run;

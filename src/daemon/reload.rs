@@ -13,7 +13,7 @@ use signal_hook_tokio::Signals;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
-use super::{Fatal, heart::Places, keeper::Ways, systemd::Systemd};
+use super::{Fatal, ends::Places, keeper::Ways, systemd::Systemd};
 use crate::{
     config::{
         self,

@@ -6,7 +6,7 @@ use std::{
     sync::Arc,
 };
 
-use rollbackd_core::{event::Event, words::ProjectName};
+use rollbackd_core::{event::Event, moment::Moment, words::ProjectName};
 use tokio::{
     net::TcpListener,
     sync::{broadcast, mpsc, watch},
@@ -15,13 +15,17 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Fatal, executor,
-    heart::{self, Ears, Hands, Heart},
+    Fatal,
+    ends::{Ears, Hands},
+    executor,
+    heart::Heart,
     keeper::{self, Wanted},
     looker,
     notifier::Notifier,
+    rebuild,
     reload::{self, Reloader},
     systemd::Systemd,
+    teller,
 };
 use crate::{
     api::{
@@ -40,6 +44,8 @@ use crate::{
 /// Commands of people: each waits for its answer, so this is how many people may
 /// ask at once.
 const COMMANDS: usize = 16;
+/// Questions about the past, which are answered one after the other.
+const PASTS: usize = 4;
 /// What the engine tells and steps report; a full queue makes the teller wait.
 const EVENTS: usize = 64;
 /// What sources say; when the loop is behind, sources wait.
@@ -116,11 +122,14 @@ impl Daemon {
         let Opened { handle: store, anchor, facts, pending, checkpoint } = opened;
         let clock = Clock::resume(anchor.as_ref());
         let settings = config.settings();
-        let core = heart::rebuild(&facts, &settings, checkpoint.as_deref(), clock.now());
+        let core = rebuild::rebuild(&facts, &settings, checkpoint.as_deref(), clock.now());
         drop(facts);
 
         let (happenings, _) = broadcast::channel::<Happening>(HAPPENINGS);
         let (command_to, commands) = mpsc::channel(COMMANDS);
+        let (question_to, questions) = mpsc::channel(COMMANDS);
+        let (past_to, pasts) = mpsc::channel(PASTS);
+        let (recorded_to, recorded) = watch::channel(Moment::ZERO);
         let (event_to, events) = mpsc::channel::<Event>(EVENTS);
         let (sample_to, samples) = mpsc::channel(SAMPLES);
         let (settings_to, settings_from) = mpsc::channel(1);
@@ -159,6 +168,8 @@ impl Daemon {
             snapshots,
             commands: command_to,
             looks: asked_to,
+            questions: question_to,
+            pasts: past_to,
             test_notify: test_to,
             clock: clock.clone(),
         };
@@ -172,6 +183,7 @@ impl Daemon {
             keeper::run(wanted, ways, happenings.subscribe(), engine.clone(), event_to.clone());
         tasks.run(keeping);
         tasks.run(executor::run(orders, engine.clone(), event_to.clone()));
+        tasks.run(teller::run(pasts, config.state_dir.clone(), recorded));
         tasks.run(looker::run(looks, asked, engine.clone(), event_to.clone(), looked_to));
         tasks.run(report_leftovers(engine.clone(), pending_names(&config)));
         tasks.run(engine.watch(names, event_to));
@@ -203,12 +215,20 @@ impl Daemon {
             notices: notice_to,
             snapshots: snapshot_to,
             wanted: wanted_to,
+            recorded: recorded_to,
             troubles: trouble_to,
             looks: look_to,
             pulse: systemd.pulse(),
         };
-        let (settings, stop) = (settings_from, stop.clone());
-        let ears = Ears { settings, commands, looked, events, samples, stop };
+        let ears = Ears {
+            settings: settings_from,
+            commands,
+            looked,
+            events,
+            questions,
+            samples,
+            stop: stop.clone(),
+        };
         let heart = Heart::new(core, config.mode, clock, store.clone(), hands);
         heart.live(pending, ears).await;
         tasks.end().await;

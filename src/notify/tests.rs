@@ -331,7 +331,7 @@ fn the_other_outcomes_are_told_apart_by_their_subjects_and_by_is_it_over() {
 [rollbackd] shop/backend: r1 runs again, unverified
   Probably: r1 runs, but nothing says whether that helped. No data to judge by: errors.
 [rollbackd] shop/backend: NOT recovered, r1 runs but the signals are not back
-  No: r1 runs, and that did not help. Not back in time: errors is at 13%.
+  No: r1 runs, and that did not help; r2 is acquitted. Not back in time: errors is at 13%.
 [rollbackd] shop/backend: rollback FAILED, r1 does not run
   No: r1 does not run. Recreate backend: port 80 is taken; what ran before runs again.
 [rollbackd] shop/backend: rollback stopped, it did not run to its end

@@ -1,5 +1,6 @@
-//! The past, told: what a trigger saw and did over a stretch of time. Nothing is
-//! decided here and no rule is written twice; whoever calls has driven the core
-//! and brings what came of it.
+//! The same core fed from the past, and a stretch of time told: no rule is
+//! written twice here.
 
+pub mod past;
 pub mod plot;
+pub mod recording;

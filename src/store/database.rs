@@ -58,10 +58,12 @@ pub struct Contents {
 #[derive(Debug)]
 pub struct Store {
     pub(super) state: Connection,
-    samples: Connection,
+    pub(super) samples: Connection,
     pub(super) path: PathBuf,
-    samples_path: PathBuf,
-    identity: String,
+    pub(super) samples_path: PathBuf,
+    pub(super) identity: String,
+    /// The span that is being recorded.
+    pub(super) span: Option<i64>,
     /// Last, so that the lock outlives the connections.
     _directory: Directory,
 }
@@ -95,7 +97,9 @@ impl Store {
             }
             Err(error) => return Err(error),
         };
-        let store = Self { state, samples, path, samples_path, identity, _directory: directory };
+        let span = None;
+        let store =
+            Self { state, samples, path, samples_path, identity, span, _directory: directory };
         store.tidy()?;
         Ok(store)
     }

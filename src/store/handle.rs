@@ -17,6 +17,7 @@ use super::{
     database::{Contents, EffectId, Store},
     error::StoreError,
     outbox::{Letter, LetterId, Outbox, Queued},
+    recorded::{Chunk, Keyframe},
     records::Touch,
 };
 use crate::host::clock::Anchor;
@@ -246,6 +247,19 @@ impl Handle {
     /// When it cannot be written.
     pub async fn checkpoint(&self, at: Anchor, bytes: Vec<u8>) -> Result<(), StoreError> {
         self.ask(move |store| store.checkpoint(&at, &bytes)).await
+    }
+
+    /// Adds a chunk to the recording, then begins a new span of it. It may be lost.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be written.
+    pub async fn remember(
+        &self,
+        chunk: Option<Chunk>,
+        keyframe: Option<Keyframe>,
+    ) -> Result<(), StoreError> {
+        self.ask(move |store| store.remember(chunk.as_ref(), keyframe.as_ref())).await
     }
 
     /// Puts letters into the outbox and acknowledges the effect that asked for

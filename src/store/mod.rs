@@ -1,6 +1,6 @@
 //! What lasts: facts, the journal of effects, the outbox, container records and
 //! the clock's anchor in `state.db`, written with full synchronisation;
-//! checkpoints of windows in `samples.db`, which may be lost. One thread owns
+//! checkpoints of windows and the recording in `samples.db`, which may be lost. One thread owns
 //! both files; no SQL and no row leaves this room.
 
 mod database;
@@ -8,6 +8,8 @@ mod directory;
 mod error;
 mod handle;
 mod outbox;
+mod past;
+mod recorded;
 mod records;
 mod schema;
 #[cfg(test)]
@@ -19,4 +21,6 @@ pub use error::StoreError;
 pub use handle::open_here;
 pub use handle::{Handle, Opened, open};
 pub use outbox::{Letter, LetterId, Outbox, Queued};
+pub use past::{Past, Span};
+pub use recorded::{Cause, Chunk, Keyframe};
 pub use records::Touch;

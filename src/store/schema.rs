@@ -12,7 +12,7 @@ const APPLICATION: u32 = 0x7262_6b64;
 
 /// How long another program (an operator's `sqlite3`) may hold a file before
 /// that is an error.
-const PATIENCE: Duration = Duration::from_secs(5);
+pub(super) const PATIENCE: Duration = Duration::from_secs(5);
 
 /// One of the two files.
 pub(super) struct Schema {
@@ -33,12 +33,12 @@ pub(super) const STATE: Schema = Schema {
     migrations: &[include_str!("state-1.sql"), include_str!("state-2.sql")],
 };
 
-/// Checkpoints.
+/// Checkpoints, and what was recorded.
 pub(super) const SAMPLES: Schema = Schema {
     file: "samples.db",
     settings: "PRAGMA journal_mode = WAL; PRAGMA synchronous = OFF;
         PRAGMA trusted_schema = OFF; PRAGMA journal_size_limit = 4194304;",
-    migrations: &[include_str!("samples-1.sql")],
+    migrations: &[include_str!("samples-1.sql"), include_str!("samples-2.sql")],
 };
 
 impl Schema {

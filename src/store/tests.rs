@@ -15,6 +15,7 @@ use rusqlite::Connection;
 use tempfile::TempDir;
 
 mod arbitrary;
+mod recorded;
 mod records;
 
 use self::arbitrary::{VARIANTS, fact, incident, value, variant};

@@ -2,6 +2,8 @@
 
 use std::fs;
 
+use serde_json::Value;
+
 use crate::support::{
     config::Config, daemon::Daemon, docker::docker, project::Project, traffic::Traffic,
 };
@@ -31,6 +33,78 @@ fn a_paused_project_is_never_rolled_back_and_is_decided_anew_when_resumed() {
     let rollback = daemon.wait_ended(1);
     assert_eq!(rollback["outcome"], "recovered", "{rollback:#}");
     assert_eq!(project.running_image("web"), v1);
+}
+
+#[test]
+fn why_it_did_not_act_is_told_long_after_as_it_was() {
+    let project = Project::new();
+    project.image("v1", "");
+    project.image("v2", "SHOP_ERRORS=50%");
+    project.deploy("v1");
+    let _traffic = Traffic::start(project.port).unwrap();
+    let mut daemon = Daemon::start(&project, &Config::new(&project).errors(&project));
+    daemon.wait_armed();
+    let name = project.name.as_str();
+    let service = format!("{name}/web");
+    assert_eq!(daemon.run(&["pause", name, "--reason", "the promise test"]).code, 0);
+    project.deploy("v2");
+    daemon.wait("the refusal", |daemon| {
+        daemon.history().into_iter().find(|incident| incident["kind"] == "refused")
+    });
+    let live = daemon.run(&["--json", "why", &service]).json();
+    assert_eq!(live["recorded"], false);
+    assert!(live["says"].as_str().unwrap().contains("pause holds"), "{live:#}");
+    assert_eq!(standing_in_the_way(&live), ["paused"], "{live:#}");
+
+    assert_eq!(daemon.run(&["resume", name]).code, 0);
+    assert_eq!(daemon.wait_ended(1)["outcome"], "recovered");
+    let now = daemon.run(&["--json", "why", &service]).json();
+    assert!(!standing_in_the_way(&now).contains(&"paused".to_owned()), "{now:#}");
+    let at = live["at"].as_str().unwrap();
+    let then = daemon.run(&["--json", "why", &service, "--at", at]).json();
+    assert_eq!(then["recorded"], true);
+    assert_eq!(without_times(&then), without_times(&live), "the same, told later");
+
+    assert_eq!(daemon.stop(), Some(0));
+    let stopped = jiff::Timestamp::now().to_string();
+    daemon.start_again(&[]);
+    let again = daemon.run(&["--json", "why", &service, "--at", at]).json();
+    assert_eq!(without_times(&again), without_times(&live), "also after a restart");
+    let shown = daemon.run(&["why", &service, "--at", at]);
+    assert_eq!(shown.code, 0, "{shown:?}");
+    assert!(shown.out.contains("the promise test"), "{shown:?}");
+    let away = daemon.run(&["why", &service, "--at", &stopped]);
+    assert_eq!(away.code, 1, "{away:?}");
+    assert!(away.err.contains("rollbackd did not run from"), "{away:?}");
+    let long_ago = daemon.run(&["why", &service, "--at", "3h"]);
+    assert_eq!(long_ago.code, 1, "{long_ago:?}");
+    assert!(long_ago.err.contains("before what is kept"), "{long_ago:?}");
+}
+
+/// The guards that a trigger that breaches does not pass.
+fn standing_in_the_way(why: &Value) -> Vec<String> {
+    let triggers = why["triggers"].as_array().unwrap();
+    let breached = triggers.iter().filter(|trigger| trigger["state"] == "breached");
+    let guards = breached.flat_map(|trigger| trigger["guards"].as_array().unwrap());
+    let failed = guards.filter(|guard| guard["passed"] == false);
+    failed.map(|guard| guard["name"].as_str().unwrap().to_owned()).collect()
+}
+
+/// What does not depend on the half millisecond by which the asked moment was
+/// rounded.
+fn without_times(why: &Value) -> Value {
+    let mut why = why.clone();
+    for key in ["at", "recorded"] {
+        why.as_object_mut().unwrap().remove(key);
+    }
+    for trigger in why["triggers"].as_array_mut().unwrap() {
+        trigger.as_object_mut().unwrap().remove("says");
+        for guard in trigger["guards"].as_array_mut().unwrap() {
+            let paused = guard["name"] == "paused";
+            guard.as_object_mut().unwrap().retain(|key, _| paused || key != "says");
+        }
+    }
+    why
 }
 
 #[test]

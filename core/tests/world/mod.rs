@@ -106,7 +106,10 @@ pub struct Runs {
     pub health: Health,
 }
 
-type Reads = Box<dyn Fn(&World, &TriggerSettings) -> Reading>;
+/// An event, when the core was given it, and the facts that were committed.
+pub type Heard = (Moment, Event, Option<Vec<Fact>>);
+
+pub type Reads = Box<dyn Fn(&World, &TriggerSettings) -> Reading>;
 
 /// The world.
 pub struct World {
@@ -130,6 +133,9 @@ pub struct World {
     pub full: bool,
     /// What steps reported meanwhile.
     pub unsaved: Vec<Event>,
+    /// Every event that the core was given and the facts that it led to, `None`
+    /// where they could not be committed; only when somebody listens.
+    pub turns: Option<Vec<Heard>>,
 }
 
 impl World {
@@ -158,6 +164,7 @@ impl World {
             prompt: true,
             full: false,
             unsaved: Vec::new(),
+            turns: None,
         };
         world.look();
         world
@@ -177,8 +184,13 @@ impl World {
     pub fn event(&mut self, event: Event) -> Option<Answer> {
         let mut turn = Turn::default();
         let report = matches!(event, Event::StepEnded { .. }).then(|| event.clone());
+        let heard = self.turns.is_some().then(|| event.clone());
         self.core.handle(self.now, event, &mut turn);
-        if self.full && !(turn.facts.is_empty() && turn.effects.is_empty()) {
+        let full = self.full && !(turn.facts.is_empty() && turn.effects.is_empty());
+        if let (Some(turns), Some(heard)) = (&mut self.turns, heard) {
+            turns.push((self.now, heard, (!full).then(|| turn.facts.clone())));
+        }
+        if full {
             self.core.dropped();
             self.unsaved.extend(report);
             return turn.answer;

@@ -13,9 +13,14 @@ use tokio_util::sync::CancellationToken;
 
 use super::*;
 use crate::{
-    api::{Asked, AskedLook, EngineAway, TestNotify, bind::bind_tcp, samples, serve::serve_tcp},
+    api::{
+        Asked, AskedLook, EngineAway, PastQuestion, Question, TestNotify, bind::bind_tcp, samples,
+        serve::serve_tcp,
+    },
     host::clock::Clock,
 };
+
+mod why;
 
 /// The receiving ends of what the doors lead to.
 struct House {
@@ -23,6 +28,8 @@ struct House {
     snapshots: watch::Sender<Arc<Snapshot>>,
     commands: mpsc::Receiver<Asked>,
     looks: mpsc::Receiver<AskedLook>,
+    questions: mpsc::Receiver<Question>,
+    pasts: mpsc::Receiver<PastQuestion>,
     _test_notify: mpsc::Receiver<TestNotify>,
     clock: Clock,
 }
@@ -31,16 +38,20 @@ fn house(snapshot: Snapshot) -> House {
     let clock = samples::clock();
     let (snapshots, seen) = watch::channel(Arc::new(snapshot));
     let (command, commands) = mpsc::channel(1);
+    let (question, questions) = mpsc::channel(1);
+    let (past, pasts) = mpsc::channel(1);
     let (test, test_notify) = mpsc::channel(1);
     let (look, looks) = mpsc::channel(1);
     let doors = Doors {
         snapshots: seen,
         commands: command,
         looks: look,
+        questions: question,
+        pasts: past,
         test_notify: test,
         clock: clock.clone(),
     };
-    House { doors, snapshots, commands, looks, _test_notify: test_notify, clock }
+    House { doors, snapshots, commands, looks, questions, pasts, _test_notify: test_notify, clock }
 }
 
 /// Listens on TCP with any router until dropped.

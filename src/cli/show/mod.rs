@@ -11,6 +11,7 @@ mod spark;
 pub(super) mod status;
 pub(super) mod style;
 mod table;
+pub(super) mod why;
 pub(super) mod words;
 
 #[cfg(test)]

@@ -241,3 +241,83 @@ fn the_question_says_what_would_be_replaced_by_what() {
     let target = "shop/backend".parse().unwrap();
     insta::assert_snapshot!(plan::question(&target, &samples::incident()), @"Roll back shop/backend from r2 (shop:latest 1a1a1a1a1a1a) to r1 (shop:latest 9e9e9e9e9e9e)?");
 }
+
+#[test]
+fn why_it_did_not_act() {
+    insta::assert_snapshot!(plain(&why::why(&samples::why(), &reader(120))), @"
+    shop/backend at 10:43:12, r2 baking
+    errors breaches, and pause holds: shop is paused (database migration)
+
+    TRIGGERS
+      errors  breached  12.4% is above 5% for 1m 10s, and it needs 1m
+      slow    ok        230ms is not above 2s
+      door    blind     http://127.0.0.1:9090 refused the connection; is the server up?
+      health  ok        0 is not at least 3
+
+    GUARDS
+      ✗  pause             shop is paused (database migration)
+      ✗  older             door: it had held before the deployment began, and is not half again as bad since
+      ✓  action            its action is to roll back
+      ✓  running rollback  no rollback runs
+      ✓  deployment        revision 2 changed backend, 11m ago, and its bake is not over (11m of 30m observed)
+      ✓  older             errors, slow, health: it did not hold before the deployment began
+      ✓  budget            0 of 3 rollbacks from the same image in 24 h
+    ");
+}
+
+#[test]
+fn why_on_a_narrow_terminal_without_utf8() {
+    let reader = Reader { utf8: false, ..reader(72) };
+    insta::assert_snapshot!(plain(&why::why(&samples::why(), &reader)), @"
+    shop/backend at 10:43:12, r2 baking
+    errors breaches, and pause holds: shop is paused (database migration)
+
+    TRIGGERS
+      errors  breached  12.4% is above 5% for 1m 10s, and it needs 1m
+      slow    ok        230ms is not above 2s
+      door    blind     http://127.0.0.1:9090 refused the connection; is the
+                        server up?
+      health  ok        0 is not at least 3
+
+    GUARDS
+      no  pause             shop is paused (database migration)
+      no  older             door: it had held before the deployment began,
+                            and is not half again as bad since
+      ok  action            its action is to roll back
+      ok  running rollback  no rollback runs
+      ok  deployment        revision 2 changed backend, 11m ago, and its
+                            bake is not over (11m of 30m observed)
+      ok  older             errors, slow, health: it did not hold before the
+                            deployment began
+      ok  budget            0 of 3 rollbacks from the same image in 24 h
+    ");
+}
+
+#[test]
+fn why_at_a_past_moment_by_another_configuration() {
+    let mut why = samples::why();
+    why.at -= jiff::SignedDuration::from_hours(30);
+    (why.recorded, why.other_configuration) = (true, true);
+    for trigger in &mut why.triggers {
+        trigger.trigger.state = rollbackd_core::view::TriggerState::Ok;
+        trigger.guards.retain(|guard| guard.passed);
+    }
+    why.triggers.truncate(2);
+    why.says = "nothing breaches".into();
+    insta::assert_snapshot!(plain(&why::why(&why, &reader(120))), @"
+    shop/backend at 2026-11-20 04:43 (1d ago), r2 baking
+    by the configuration of then, which is not that of now
+    nothing breaches
+
+    TRIGGERS
+      errors  ok        12.4% is above 5% for 1m 10s, and it needs 1m
+      slow    ok        230ms is not above 2s
+
+    GUARDS, as a breach would meet them
+      ✓  action            its action is to roll back
+      ✓  running rollback  no rollback runs
+      ✓  deployment        revision 2 changed backend, 11m ago, and its bake is not over (11m of 30m observed)
+      ✓  older             it did not hold before the deployment began
+      ✓  budget            0 of 3 rollbacks from the same image in 24 h
+    ");
+}
