@@ -38,8 +38,13 @@ fn careful<'a>(began: &'a Began<'_>) -> Option<&'a TriggerSettings> {
 pub fn none_while_an_undeployed_dependency_is_unwell(began: &Began<'_>) -> Verdict {
     let Some(trigger) = careful(began) else { return Ok(()) };
     let deployed = deployed(began.account);
-    let mut foreign =
-        needs(Svc::of(&trigger.service)).into_iter().filter(|s| !deployed.contains(s));
+    let current = began.account.current.and_then(|number| began.account.revisions.get(&number));
+    let mut foreign = needs(Svc::of(&trigger.service)).into_iter().filter(|svc| {
+        // What people took down long ago is not unwell.
+        let known = current.map(|known| &known.revision);
+        let here = known.and_then(|revision| revision.service(&ServiceName::new(svc.name())));
+        here.is_some() && !deployed.contains(svc)
+    });
     let unwell = foreign.find(|svc| !began.serves.contains(svc));
     check(unwell.is_none(), || format!("{unwell:?}, which was not deployed, is unwell"))
 }
