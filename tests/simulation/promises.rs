@@ -235,11 +235,9 @@ fn none_without_a_target(began: &Began<'_>) -> Verdict {
     let target = incident.to.and_then(|to| began.account.revisions.get(&to));
     check(target.is_some() && !incident.services.is_empty(), || format!("to {:?}", incident.to))?;
     let Some((breach, target)) = incident.breach().zip(target) else { return Ok(()) };
-    let first = began.account.unfinished.first().copied().or(began.account.current);
     check(target.standing != Standing::Bad && target.returnable, || {
         format!("{} may not be returned to for {}", target.revision.number, breach.trigger)
-    })?;
-    check(Some(target.revision.number) < first, || "it is not before what is blamed".into())
+    })
 }
 
 fn none_to_what_is_not_there(began: &Began<'_>) -> Verdict {
