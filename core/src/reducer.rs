@@ -233,7 +233,7 @@ impl Core {
 
     fn sample(&mut self, now: Moment, sample: &Sample, turn: &mut Turn) {
         let Some(slot) = self.slot_mut(sample.trigger) else { return };
-        if !slot.watch.feed(sample.at, &sample.reading) {
+        if !slot.watch.hear(now, sample.at, &sample.reading) {
             // Said again, or overtaken: nothing is decided by what is no news.
             return;
         }

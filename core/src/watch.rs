@@ -81,15 +81,23 @@ impl Watch {
         same
     }
 
-    /// Takes one reading, asked for at `at`. One that is not newer than the
-    /// last is ignored: `false`.
+    /// Takes one reading that was answered when it was asked for.
     pub fn feed(&mut self, at: Moment, reading: &Reading) -> bool {
+        self.hear(at, at, reading)
+    }
+
+    /// Takes one reading, asked for at `at`, that arrives now. One that is not
+    /// newer than the last is ignored: `false`.
+    pub fn hear(&mut self, now: Moment, at: Moment, reading: &Reading) -> bool {
         if self.window.asked.is_some_and(|asked| at <= asked) {
             return false;
         }
         self.window.asked = Some(at);
         match reading {
-            Reading::Value(value) => self.value(at, *value),
+            Reading::Value(value) => {
+                self.window.heard = Some(now);
+                self.value(at, *value);
+            }
             Reading::Missing(missing) => self.missing(at, missing),
         }
         true
@@ -159,11 +167,17 @@ impl Watch {
         self.settings.every * 3
     }
 
-    /// When it becomes blind unless a usable value comes.
+    /// When it becomes blind unless a usable value comes. One that is late is
+    /// not missing: time runs from when it came, not from when it was asked for.
     #[must_use]
     pub fn blind_at(&self) -> Moment {
-        let heard = self.window.last.unwrap_or(self.window.began);
+        let heard = self.heard().unwrap_or(self.window.began);
         heard.max(self.window.began) + self.blind_after()
+    }
+
+    /// When the last usable value came.
+    fn heard(&self) -> Option<Moment> {
+        self.window.heard.max(self.window.last)
     }
 
     /// Has it had no usable value for too long?
@@ -174,7 +188,8 @@ impl Watch {
 
     /// Time alone: what is pending does not outlast a gap.
     pub fn wake(&mut self, now: Moment) {
-        let gap = self.window.counted.map_or(Duration::ZERO, |counted| now.since(counted));
+        let counted = self.window.counted.and(self.heard());
+        let gap = counted.map_or(Duration::ZERO, |heard| now.since(heard));
         if !self.settings.max_gap.is_zero() && gap > self.settings.max_gap {
             self.window.clear();
         }

@@ -17,6 +17,9 @@ pub struct Window {
     pub(crate) asked: Option<Moment>,
     /// When the last usable value was asked for.
     pub(crate) last: Option<Moment>,
+    /// When it came: later, where the source is slow.
+    #[serde(default)]
+    pub(crate) heard: Option<Moment>,
     /// The last usable value.
     #[serde(default, with = "crate::number::option")]
     pub(crate) value: Option<f64>,
@@ -88,6 +91,7 @@ impl Window {
             began: now,
             asked: None,
             last: None,
+            heard: None,
             value: None,
             counted: None,
             held: Held::Calm,

@@ -12,7 +12,7 @@ use rollbackd_core::{
     plan::{Does, Fault, StepOutcome},
     reading::{Reading, Sample},
     revision::Standing,
-    settings::{Condition, Hold, NotRecovered, OnBlind, Settings, TriggerSettings},
+    settings::{Action, Condition, Hold, NotRecovered, OnBlind, Settings, TriggerSettings},
     view::TriggerState,
     words::{ProjectName, RevisionNo, TriggerId},
 };
@@ -363,4 +363,38 @@ fn an_answer_that_a_newer_one_has_overtaken_begins_nothing() {
     assert!(world.rollbacks().is_empty(), "it is not live");
     world.run(20);
     assert_eq!(world.rollbacks().len(), 1);
+}
+
+/// Asked every 5 s and answered 20 s later: longer than the longest gap.
+#[test]
+fn a_source_that_answers_late_is_slow_and_not_silent() {
+    let trigger = TriggerSettings {
+        every: secs(5),
+        max_gap: secs(15),
+        hold: Hold::For(secs(0)),
+        action: Action::Alert,
+        on_blind: OnBlind::Alert,
+        ..errors()
+    };
+    let mut world = World::new(shop(vec![trigger]));
+    let (trigger, late) = (place(&world, "errors"), secs(20));
+    world.settings.projects[0].triggers.clear();
+    for _ in 0..900 {
+        world.run(1);
+        let at = world.now - late;
+        if (at.as_nanos() / 1_000_000_000).is_multiple_of(5) {
+            world.event(Event::Sample(Sample { trigger, at, reading: Reading::Value(0.3) }));
+        }
+    }
+    let told = |which: fn(&News) -> bool| world.notices.iter().filter(|n| which(&n.news)).count();
+    assert_eq!(told(|news| matches!(news, News::Alert { .. })), 1, "{:?}", world.held());
+    assert_eq!(told(|news| matches!(news, News::Blind { .. })), 0);
+    assert!(!world.facts.iter().any(|fact| matches!(fact, Fact::Cleared { .. })));
+    let breach = world.facts.iter().find_map(|fact| match fact {
+        Fact::Breached { breach, .. } => breach.value,
+        _ => None,
+    });
+    assert_eq!(breach, Some(0.3), "people are told what it said");
+    world.run(60);
+    assert!(world.facts.iter().any(|fact| matches!(fact, Fact::Cleared { .. })), "silent now");
 }

@@ -11,13 +11,14 @@ use rollbackd::store::EffectId;
 use rollbackd_core::{
     effect::{News, Notice},
     fact::Fact,
-    incident::{Incident, Outcome},
+    incident::Outcome,
     moment::Moment,
-    revision::{Revision, Standing},
-    words::{ImageId, IncidentId, ProjectName, RevisionNo, TriggerId},
+    words::{IncidentId, ProjectName, TriggerId},
 };
 
 use crate::{
+    account::Account,
+    brought_back,
     life::{Image, Svc},
     promises::{self, Began},
     world::World,
@@ -29,6 +30,9 @@ pub struct Broken {
     pub promise: &'static str,
     pub why: String,
 }
+
+/// A promise about each fact that a test adds.
+pub type Given = fn(&Fact) -> Result<(), Broken>;
 
 impl Broken {
     pub const fn new(promise: &'static str, why: String) -> Self {
@@ -53,36 +57,9 @@ pub enum Because {
     Unseen,
 }
 
-/// A revision, as the facts tell of it.
-#[derive(Clone, Debug)]
-pub struct Known {
-    pub revision: Revision,
-    pub standing: Standing,
-    pub returnable: bool,
-}
-
-/// The account of one project.
-#[derive(Clone, Debug, Default)]
-pub struct Account {
-    pub running: Option<Incident>,
-    /// What ran when that began.
-    pub ran: BTreeSet<Svc>,
-    pub paused: bool,
-    pub deploying: bool,
-    pub current: Option<RevisionNo>,
-    pub revisions: BTreeMap<RevisionNo, Known>,
-    /// Deployments that nobody has seen through, oldest first.
-    pub unfinished: Vec<RevisionNo>,
-    /// Of the unfinished ones: seconds that were certainly observed.
-    pub observed: u64,
-    /// Breached triggers and whether anything was decided of them.
-    pub breached: BTreeMap<TriggerId, bool>,
-    pub rollbacks: Vec<(Moment, Vec<ImageId>, bool)>,
-    pub last: Option<(Moment, Outcome)>,
-}
-
 #[derive(Default)]
 pub struct Judge {
+    pub given: Option<Given>,
     pub facts: Vec<Fact>,
     pub because: Because,
     pub rollbacks: u64,
@@ -131,9 +108,10 @@ impl Judge {
             }
             _ => {}
         }
+        account.judge(fact, now, world)?;
         account.take(fact, now);
         self.facts.push(fact.clone());
-        Ok(())
+        self.given.map_or(Ok(()), |promise| promise(fact))
     }
 
     /// The project that a fact is about.
@@ -200,6 +178,10 @@ impl Judge {
             if !account.unfinished.is_empty() && !stands {
                 account.observed += 1;
             }
+            brought_back::what_a_puller_brings_back_is_put_back_or_refused_at_once(account)
+                .map_err(|why| {
+                    Broken::new("what_a_puller_brings_back_is_put_back_or_refused_at_once", why)
+                })?;
         }
         promises::of_a_second(&self.accounts, world)
     }
@@ -211,7 +193,9 @@ impl Judge {
                 let why = format!("rollback {} of {name} still runs", incident.id);
                 return Err(Broken::new("every_rollback_ends", why));
             }
-            if let Some((trigger, _)) = account.breached.iter().find(|(_, decided)| !**decided) {
+            if let Some((trigger, _)) =
+                account.breached.iter().find(|(_, breached)| !breached.decided)
+            {
                 let why = format!("{trigger} of {name} breached and nothing was decided");
                 return Err(Broken::new("every_breach_ends_in_a_decision", why));
             }
@@ -236,92 +220,6 @@ impl Judge {
             return Ok(());
         }
         Err(Broken::new(promise, format!("web runs {runs:?}")))
-    }
-}
-
-impl Account {
-    fn take(&mut self, fact: &Fact, now: Moment) {
-        match fact {
-            Fact::DeploymentBegan { .. } => self.deploying = true,
-            Fact::DeploymentVanished { .. } => self.deploying = false,
-            Fact::DeploymentEnded { revision, .. } => self.deployed(revision),
-            Fact::Stands { revision, standing, returnable, .. } => {
-                if let Some(known) = self.revisions.get_mut(revision) {
-                    (known.standing, known.returnable) = (*standing, *returnable);
-                }
-                if *standing != Standing::Baking && self.unfinished.last() == Some(revision) {
-                    self.unfinished.clear();
-                }
-            }
-            Fact::Breached { breach, .. } => {
-                self.breached.insert(breach.trigger.clone(), false);
-            }
-            Fact::Cleared { trigger, .. } => drop(self.breached.remove(trigger)),
-            Fact::Alerted { trigger, .. } => self.decided(trigger),
-            Fact::Refused { incident, .. } => {
-                if let Some(breach) = incident.breach() {
-                    self.decided(&breach.trigger);
-                }
-            }
-            Fact::Joined { breach, .. } => self.decided(&breach.trigger),
-            Fact::RollbackBegan(incident) => {
-                if let Some(breach) = incident.breach() {
-                    self.decided(&breach.trigger);
-                }
-                let images = incident.services.iter().map(|service| service.from_id).collect();
-                self.rollbacks.push((incident.began_at, images, incident.goes_forward()));
-                self.running = Some((**incident).clone());
-            }
-            Fact::NextTarget { incident } => self.running = Some((**incident).clone()),
-            Fact::RollbackEnded { outcome, .. } => {
-                let ended = self.running.take();
-                self.last = Some((now, *outcome));
-                let stands = !matches!(outcome, Outcome::Failed | Outcome::Refused);
-                if let Some(to) = ended.and_then(|incident| incident.to).filter(|_| stands) {
-                    self.current = Some(to);
-                    self.unfinished.clear();
-                }
-            }
-            Fact::Clean { revision, .. } => {
-                if let Some(known) = self.revisions.get_mut(revision) {
-                    known.returnable = true;
-                }
-            }
-            Fact::Paused { .. } => self.paused = true,
-            Fact::Resumed { .. } => self.paused = false,
-            Fact::DeploymentGrew { .. }
-            | Fact::Acquitted { .. }
-            | Fact::AbortAsked { .. }
-            | Fact::Announced { .. }
-            | Fact::CommandEnded { .. }
-            | Fact::AnnouncementOver { .. }
-            | Fact::KnownBad { .. }
-            | Fact::StepBegan { .. }
-            | Fact::StepEnded { .. }
-            | Fact::Verifying { .. } => {}
-        }
-    }
-
-    fn decided(&mut self, trigger: &TriggerId) {
-        if let Some(decided) = self.breached.get_mut(trigger) {
-            *decided = true;
-        }
-    }
-
-    fn deployed(&mut self, revision: &Revision) {
-        self.deploying = false;
-        self.observed = 0;
-        let first = revision.changed.is_empty();
-        for known in self.revisions.values_mut().filter(|k| k.standing == Standing::Baking) {
-            known.standing = Standing::Unproven;
-        }
-        if !first {
-            self.unfinished.push(revision.number);
-        }
-        let standing = if first { Standing::Unproven } else { Standing::Baking };
-        self.current = Some(revision.number);
-        let known = Known { revision: revision.clone(), standing, returnable: first };
-        self.revisions.insert(revision.number, known);
     }
 }
 

@@ -5,30 +5,7 @@
 use rollbackd::config::settings::KeepBy;
 use rollbackd_core::settings::{AfterBake, NotRecovered, Order, Scope};
 
-/// SplitMix64: a seed is a whole life.
-pub struct Dice(pub u64);
-
-impl Dice {
-    pub fn roll(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    pub fn below(&mut self, n: u64) -> u64 {
-        self.roll() % n
-    }
-
-    pub fn one_in(&mut self, n: u64) -> bool {
-        self.below(n) == 0
-    }
-
-    pub fn pick<T: Copy>(&mut self, all: &[T]) -> T {
-        all[usize::try_from(self.below(all.len() as u64)).unwrap()]
-    }
-}
+pub use crate::dice::Dice;
 
 /// A life of the machine.
 #[derive(Clone, Debug)]
@@ -54,6 +31,12 @@ pub struct Rules {
     pub keep_by: KeepBy,
     /// Images are named `web:latest` and move, else each has a tag of its own.
     pub moving_tags: bool,
+    /// `blame = "careful"`, else `"always"`.
+    pub careful: bool,
+    /// The two triggers of `web` that errors make act only together.
+    pub group: bool,
+    /// A breach is over only below 3 %, for half a minute.
+    pub clears_late: bool,
 }
 
 /// A service. `Page` is a second project's, `zoo`.
@@ -146,8 +129,12 @@ pub enum Move {
     Deploy(Svc, Image, u32),
     /// One deployment of `web` and `auth`.
     DeployBoth(Image),
-    /// A puller replaces the containers, and leaves their labels as they were.
+    /// An image is published, and a puller replaces the containers at once.
     Pulled(Svc, Image),
+    /// A puller looks after a service, and brings what the registry has.
+    PullerComes(Svc),
+    /// A puller comes by itself, every so many seconds.
+    Puller(Option<u64>),
     /// A container ends by itself.
     Crash(Svc, i64),
     /// A container is killed by a person.
@@ -198,9 +185,39 @@ impl Life {
         let moves = (0..moves).map(|_| drawn(&mut dice)).collect();
         Self { rules, moves }
     }
+
+    /// As a test can have it, with the names of `Svc`, `Image`, `Says`, `Comes`,
+    /// `Fails` and `Change` in scope.
+    pub fn pasted(&self) -> String {
+        let moves: Vec<String> =
+            self.moves.iter().map(|one| format!("        Move::{one:?},")).collect();
+        format!(
+            "Life {{\n    rules: {},\n    moves: vec![\n{}\n    ],\n}}",
+            self.rules.pasted(),
+            moves.join("\n")
+        )
+    }
 }
 
 impl Rules {
+    fn pasted(&self) -> String {
+        // Those of the core's own words that others share.
+        let named = |word: &str| match word {
+            "scope" => "Scope::",
+            "order" => "Order::",
+            "not_recovered" => "NotRecovered::",
+            "after_bake" => "AfterBake::",
+            "keep_by" => "KeepBy::",
+            _ => "",
+        };
+        let printed = format!("{self:#?}").replace('\n', "\n    ");
+        let line = |line: &str| match line.trim().split_once(": ") {
+            Some((field, _)) => line.replacen(": ", &format!(": {}", named(field)), 1),
+            None => line.to_owned(),
+        };
+        printed.lines().map(line).collect::<Vec<_>>().join("\n")
+    }
+
     fn drawn(dice: &mut Dice) -> Self {
         Self {
             bake: dice.pick(&[300, 900]),
@@ -216,6 +233,9 @@ impl Rules {
             stateful: dice.one_in(3),
             keep_by: dice.pick(&[KeepBy::Anchor, KeepBy::Tag]),
             moving_tags: dice.one_in(2),
+            careful: !dice.one_in(3),
+            group: dice.one_in(4),
+            clears_late: dice.one_in(3),
         }
     }
 }
@@ -244,7 +264,7 @@ fn drawn(dice: &mut Dice) -> Move {
             Move::Deploy(service(dice), image(dice), replicas)
         }
         17 => Move::DeployBoth(image(dice)),
-        18 => Move::Pulled(service(dice), image(dice)),
+        18 => puller(dice),
         19..=21 => source(dice),
         22 | 23 => command(dice),
         24 | 25 => restart(dice),
@@ -298,6 +318,15 @@ fn source(dice: &mut Dice) -> Move {
         Comes::OutOfOrder,
     ]);
     Move::Source(dice.pick(&[Svc::Web, Svc::Web, Svc::Auth, Svc::Page]), says, comes)
+}
+
+fn puller(dice: &mut Dice) -> Move {
+    match dice.below(5) {
+        0 | 1 => Move::Pulled(service(dice), image(dice)),
+        2 => Move::PullerComes(service(dice)),
+        3 => Move::Puller(Some(dice.pick(&[300, 900]))),
+        _ => Move::Puller(None),
+    }
 }
 
 fn command(dice: &mut Dice) -> Move {

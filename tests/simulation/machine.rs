@@ -17,11 +17,22 @@ use rollbackd_core::{
 
 use crate::{
     daemon::Daemon,
-    judge::{Broken, Judge},
+    judge::{Broken, Given, Judge},
     life::{Change, Image, Life, Move, Rules, Svc},
     rules::{changed, secs},
     world::World,
 };
+
+/// How a life is played.
+#[derive(Clone, Copy, Default)]
+pub struct How {
+    /// With its time line.
+    pub traced: bool,
+    /// It ends with its last move: the quiet day and the main job are left out.
+    pub cut: bool,
+    /// A promise that a test adds to the judge's own.
+    pub given: Option<Given>,
+}
 
 /// How a life was.
 pub struct Played {
@@ -29,14 +40,17 @@ pub struct Played {
     pub events: u64,
     pub rollbacks: u64,
     pub broken: Option<Broken>,
+    /// How many moves were begun. More than there are: the last day, too.
+    pub moves: usize,
     pub timeline: String,
 }
 
 /// Plays a life to its end, or to the first promise that is broken.
-pub fn play(life: &Life, traced: bool) -> Played {
+pub fn play(life: &Life, how: How) -> Played {
     let runtime = runtime();
-    let mut machine = Machine::new(life.rules, traced);
-    let whole = async { tokio::task::unconstrained(machine.live(&life.moves)).await };
+    let mut machine = Machine::new(life.rules, how.traced);
+    machine.judge.given = how.given;
+    let whole = async { tokio::task::unconstrained(machine.live(&life.moves, how.cut)).await };
     let lived = catch_unwind(AssertUnwindSafe(|| runtime.block_on(whole)));
     let broken = match lived {
         Ok(result) => result.err(),
@@ -47,6 +61,7 @@ pub fn play(life: &Life, traced: bool) -> Played {
         events: machine.world.events,
         rollbacks: machine.judge.rollbacks,
         broken,
+        moves: machine.moves,
         timeline: machine.world.timeline.text(),
     }
 }
@@ -111,20 +126,27 @@ pub struct Machine {
     back_at: Moment,
     /// At which boundary it dies, and for how long it is away then.
     die_in: Option<(u64, u64)>,
+    /// How many moves were begun.
+    moves: usize,
 }
 
 impl Machine {
     pub fn new(rules: Rules, traced: bool) -> Self {
         let world = World::new(rules, traced);
         let back_at = world.now();
-        Self { world, judge: Judge::default(), daemon: None, back_at, die_in: None }
+        Self { world, judge: Judge::default(), daemon: None, back_at, die_in: None, moves: 0 }
     }
 
-    async fn live(&mut self, moves: &[Move]) -> Result<(), Broken> {
+    async fn live(&mut self, moves: &[Move], cut: bool) -> Result<(), Broken> {
         self.first_day().await?;
         for one in moves {
+            self.moves += 1;
             self.make(*one).await?;
         }
+        if cut {
+            return Ok(());
+        }
+        self.moves += 1;
         self.last_day().await
     }
 
@@ -182,7 +204,9 @@ impl Machine {
                 self.world.deploy(Svc::Web, image, 1).await;
                 self.world.deploy(Svc::Auth, image, 1).await;
             }
-            Move::Pulled(svc, image) => self.world.pulled(svc, image).await,
+            Move::Pulled(svc, image) => self.world.pulled(svc, image),
+            Move::PullerComes(svc) => self.world.puller_comes(svc),
+            Move::Puller(every) => self.world.puller = every,
             Move::Crash(svc, code) => self.world.crash(svc, code),
             Move::KilledByHand(svc) => self.world.killed_by_hand(svc).await,
             Move::Down => self.world.down(),
@@ -257,6 +281,7 @@ impl Machine {
                 return Ok(());
             }
             let Self { world, judge, .. } = self;
+            world.daemon_began = world.now();
             world.timeline.note(world.clock.now(), || "the daemon starts".into());
             self.daemon = Some(Daemon::begin(world, judge).await?);
         }
@@ -298,6 +323,7 @@ impl Machine {
 
     async fn disk(&mut self, full: bool) {
         self.world.full = full;
+        self.world.was_full |= full;
         if let Some(daemon) = &self.daemon {
             daemon.refuse_writes(full).await;
         }
@@ -337,6 +363,7 @@ impl Machine {
             all.map(|t| (t.id.clone(), t.condition, t.every)).collect::<Vec<_>>()
         };
         let (before, after) = (known(&before), known(&self.world.settings));
+        self.world.reloaded = Some(self.world.now());
         for gone in before.iter().filter(|one| !after.contains(one)) {
             // A changed condition starts empty.
             self.world.heard.remove(&gone.0);
@@ -355,6 +382,7 @@ impl Machine {
         self.world.clock.set_wall_ahead(0);
         self.world.mend().await;
         self.world.sources.clear();
+        self.world.puller = None;
         self.reload(Change::Nothing);
         let away = self.back_at.since(self.world.now()).as_secs();
         self.pass(away + 1).await?;

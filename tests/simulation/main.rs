@@ -10,7 +10,13 @@
 #![cfg(feature = "testing")]
 #![allow(missing_docs, unreachable_pub, clippy::unwrap_used, clippy::panic, clippy::print_stdout)]
 
+mod account;
+mod blamed;
+mod brought_back;
+mod cleared;
 mod daemon;
+#[path = "../support/dice.rs"]
+mod dice;
 mod judge;
 mod life;
 mod machine;
@@ -23,8 +29,10 @@ mod world;
 
 use std::env;
 
+use judge::Broken;
 use life::{Dice, Life, Move};
-use machine::{Played, decided_after_a_gap, play};
+use machine::{How, Played, decided_after_a_gap, play};
+use rollbackd_core::fact::Fact;
 
 /// How many moves a life has.
 const MOVES: usize = 80;
@@ -37,10 +45,10 @@ fn number(name: &str) -> Option<u64> {
 
 /// Plays a life; a broken promise fails the test with the shortest life found.
 fn hold(life: &Life, name: &str) -> Played {
-    let played = play(life, false);
+    let played = play(life, How::default());
     if let Some(broken) = &played.broken {
         println!("{name} broke {}: {}", broken.promise, broken.why);
-        let shortest = shrink::shrink(life, broken.promise);
+        let shortest = shrink::shrink(life, How::default(), &played);
         panic!("{name}, made shorter:\n{}", shrink::told(&shortest));
     }
     played
@@ -50,7 +58,7 @@ fn hold(life: &Life, name: &str) -> Played {
 fn whatever_happens_the_promises_hold() {
     if let Some(seed) = number("ROLLBACKD_SEED") {
         let life = Life::drawn(seed, MOVES);
-        let played = play(&life, true);
+        let played = play(&life, How { traced: true, ..How::default() });
         println!("{}", played.timeline);
         assert!(played.broken.is_none(), "{:?}", played.broken);
         return;
@@ -71,11 +79,35 @@ fn whatever_happens_the_promises_hold() {
 fn the_same_events_give_the_same_facts() {
     for seed in 1000..1002 {
         let life = Life::drawn(seed, MOVES);
-        let (once, again) = (play(&life, false), play(&life, false));
+        let (once, again) = (play(&life, How::default()), play(&life, How::default()));
         assert_eq!(once.facts.len(), again.facts.len());
         assert_eq!(once.facts, again.facts, "ROLLBACKD_SEED={seed}");
         assert!(!once.facts.is_empty());
     }
+}
+
+/// A promise that is false on purpose: the shortest life that shows it.
+#[test]
+fn a_life_that_breaks_a_promise_is_made_as_short_as_it_can_be() {
+    let never = |fact: &Fact| match fact {
+        Fact::RollbackBegan(incident) if incident.breach().is_some() => {
+            Err(Broken::new("nothing_is_ever_rolled_back", incident.service_names()))
+        }
+        _ => Ok(()),
+    };
+    let how = How { given: Some(never), ..How::default() };
+    let first = number("ROLLBACKD_FROM").unwrap_or(0);
+    let found = (first..first + 20).map(|seed| Life::drawn(seed, MOVES)).find_map(|life| {
+        let played = play(&life, how);
+        let early = played.moves <= life.moves.len();
+        (early && played.broken.is_some()).then_some((life, played))
+    });
+    let (life, played) = found.expect("some life rolls back");
+    let shortest = shrink::shrink(&life, how, &played);
+    let told = shrink::told(&shortest);
+    println!("{told}");
+    assert!(shortest.life.moves.len() <= 6, "{told}");
+    assert!(told.contains("Move::Deploy(") && told.contains("RollbackBegan"), "{told}");
 }
 
 /// Played twice: in one life the daemon is restarted from its checkpoint, in

@@ -15,11 +15,13 @@ use rollbackd_core::{
     settings::{
         Action, AfterBake, Hold, Mode, NotRecovered, ProjectSettings, Scope, TriggerSettings,
     },
-    words::{ImageId, ProjectName, ServiceName},
+    words::{ImageId, ProjectName, ServiceName, TriggerId},
 };
 
 use crate::{
-    judge::{Account, Because, Broken},
+    account::Account,
+    blamed, brought_back,
+    judge::{Because, Broken},
     life::Svc,
     timeline::since,
     world::{Heard, World},
@@ -27,17 +29,23 @@ use crate::{
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
-type Verdict = Result<(), String>;
+pub type Verdict = Result<(), String>;
 
 /// A rollback that begins, and everything that it is judged by.
 pub struct Began<'a> {
-    incident: &'a Incident,
-    account: &'a Account,
-    now: Moment,
+    pub incident: &'a Incident,
+    pub account: &'a Account,
+    pub now: Moment,
     because: &'a Because,
     before: &'a [Fact],
-    settings: Option<ProjectSettings>,
-    heard: Option<VecDeque<Heard>>,
+    pub settings: Option<ProjectSettings>,
+    pub heard: Option<VecDeque<Heard>>,
+    /// The newest answer of each trigger's source.
+    pub newest: BTreeMap<TriggerId, Heard>,
+    /// The services that run, and of which no container is unhealthy.
+    pub serves: BTreeSet<Svc>,
+    /// When the daemon was started.
+    pub daemon_began: Moment,
     /// The last start of the breaching service or of what it depends on.
     started: Option<Moment>,
     missing: Vec<ImageId>,
@@ -53,6 +61,7 @@ impl<'a> Began<'a> {
         before: &'a [Fact],
         world: &mut World,
     ) -> Self {
+        let serves = Svc::ALL.into_iter().filter(|svc| world.serves(*svc)).collect();
         let named = |settings: &&ProjectSettings| settings.name == incident.project;
         let breach = incident.breach();
         let mut missing = Vec::new();
@@ -65,6 +74,13 @@ impl<'a> Began<'a> {
             settings: world.settings.projects.iter().find(named).cloned(),
             heard: breach.and_then(|breach| world.heard.get(&breach.trigger).cloned()),
             started: breach.and_then(|breach| world.started(Svc::of(&breach.service))),
+            newest: world
+                .heard
+                .iter()
+                .filter_map(|(id, all)| Some((id.clone(), *all.back()?)))
+                .collect(),
+            serves,
+            daemon_began: world.daemon_began,
             full: world.full,
             incident,
             account,
@@ -75,7 +91,7 @@ impl<'a> Began<'a> {
         }
     }
 
-    fn breach(&self) -> Option<&Breach> {
+    pub fn breach(&self) -> Option<&Breach> {
         self.incident.breach()
     }
 
@@ -84,7 +100,7 @@ impl<'a> Began<'a> {
         !matches!(self.incident.cause, Cause::Person { .. })
     }
 
-    fn trigger(&self) -> Option<&TriggerSettings> {
+    pub fn trigger(&self) -> Option<&TriggerSettings> {
         let triggers = &self.settings.as_ref()?.triggers;
         triggers.iter().find(|trigger| Some(&trigger.id) == self.breach().map(|b| &b.trigger))
     }
@@ -113,6 +129,25 @@ const BEGINNINGS: OfBegan = &[
     ("none_before_the_condition_has_held_its_time", none_before_the_condition_has_held_its_time),
     ("only_what_is_in_scope_goes_back", only_what_is_in_scope_goes_back),
     ("forward_again_only_where_it_is_wanted", forward_again_only_where_it_is_wanted),
+    (
+        "none_while_an_undeployed_dependency_is_unwell",
+        blamed::none_while_an_undeployed_dependency_is_unwell,
+    ),
+    (
+        "none_while_an_independent_service_is_bad_as_well",
+        blamed::none_while_an_independent_service_is_bad_as_well,
+    ),
+    ("none_for_what_had_held_before", blamed::none_for_what_had_held_before),
+    ("never_with_fewer_than_its_group_needs", blamed::never_with_fewer_than_its_group_needs),
+    (
+        "to_the_newest_clean_revision_before_what_is_blamed",
+        blamed::to_the_newest_clean_revision_before_what_is_blamed,
+    ),
+    (
+        "only_what_nobody_deployed_is_put_back_without_a_breach",
+        brought_back::only_what_nobody_deployed_is_put_back_without_a_breach,
+    ),
+    ("put_back_at_most_three_times_an_hour", brought_back::put_back_at_most_three_times_an_hour),
 ];
 
 pub fn of_a_beginning(began: &Began<'_>) -> Result<(), Broken> {
@@ -126,7 +161,7 @@ pub fn of_a_beginning(began: &Began<'_>) -> Result<(), Broken> {
     Ok(())
 }
 
-fn check(holds: bool, why: impl FnOnce() -> String) -> Verdict {
+pub fn check(holds: bool, why: impl FnOnce() -> String) -> Verdict {
     if holds { Ok(()) } else { Err(why()) }
 }
 
@@ -177,7 +212,7 @@ fn none_outside_the_bake_unless_asked(began: &Began<'_>) -> Verdict {
 fn earlier<'a>(began: &'a Began<'_>) -> impl Iterator<Item = Moment> + 'a {
     let images: BTreeSet<ImageId> = began.incident.services.iter().map(|s| s.from_id).collect();
     let same = move |from: &[ImageId]| from.iter().any(|image| images.contains(image));
-    let past = began.account.rollbacks.iter().filter(|(.., forward)| !forward);
+    let past = began.account.rollbacks.iter().filter(|(.., counts)| *counts);
     past.filter(move |(_, from, _)| same(from)).map(|(at, ..)| *at)
 }
 
@@ -200,11 +235,9 @@ fn none_without_a_target(began: &Began<'_>) -> Verdict {
     let target = incident.to.and_then(|to| began.account.revisions.get(&to));
     check(target.is_some() && !incident.services.is_empty(), || format!("to {:?}", incident.to))?;
     let Some((breach, target)) = incident.breach().zip(target) else { return Ok(()) };
-    let first = began.account.unfinished.first().copied().or(began.account.current);
     check(target.standing != Standing::Bad && target.returnable, || {
         format!("{} may not be returned to for {}", target.revision.number, breach.trigger)
-    })?;
-    check(Some(target.revision.number) < first, || "it is not before what is blamed".into())
+    })
 }
 
 fn none_to_what_is_not_there(began: &Began<'_>) -> Verdict {
@@ -244,7 +277,7 @@ fn none_before_the_condition_has_held_its_time(began: &Began<'_>) -> Verdict {
         Hold::For(span) => (span, None),
         Hold::Share { share, within } => (within, Some(share.get())),
     };
-    let known_bad = earlier(began).next().is_some();
+    let known_bad = earlier(began).next().is_some() || !began.account.put_back.is_empty();
     let span = if known_bad { span.min(trigger.for_known_bad) } else { span };
     let values: Vec<(Moment, f64)> =
         heard.iter().rev().filter_map(|one| Some((one.asked, one.value?))).collect();

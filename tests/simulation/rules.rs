@@ -5,11 +5,11 @@ use std::time::Duration;
 use rollbackd_core::{
     ratio::Ratio,
     settings::{
-        Action, AfterBake, Blame, Clear, Condition, Hold, Mode, NotRecovered, OnBlind, Order,
-        ProjectSettings, Scope, Settings, TriggerSettings,
+        Action, AfterBake, Blame, Clear, Condition, Group, Hold, Mode, NotRecovered, OnBlind,
+        Order, ProjectSettings, Scope, Settings, TriggerSettings,
     },
     signal::Signal,
-    words::{ProjectName, ServiceName, TriggerId},
+    words::{GroupName, ProjectName, ServiceName, TriggerId},
 };
 
 use crate::life::{Change, Rules, Svc};
@@ -76,7 +76,14 @@ fn errors(id: &str, service: Svc) -> TriggerSettings {
     }
 }
 
-fn triggers() -> Vec<TriggerSettings> {
+fn triggers(rules: &Rules) -> Vec<TriggerSettings> {
+    let clear = Clear { line: Some(0.03), lasts: secs(30) };
+    let clear = if rules.clears_late { clear } else { Clear::default() };
+    let blame = if rules.careful { Blame::Careful } else { Blame::Always };
+    let group = rules.group.then(|| GroupName::new("front"));
+    // With care, `auth` stands for itself.
+    let blames = if rules.careful { vec![] } else { vec!["web".into()] };
+    let errors = |id, svc| TriggerSettings { clear, blame, ..errors(id, svc) };
     let share = Hold::Share { share: Ratio::new(0.7).unwrap(), within: secs(90) };
     let health = TriggerSettings {
         signal: Signal::Health,
@@ -88,12 +95,13 @@ fn triggers() -> Vec<TriggerSettings> {
         every: secs(5),
         max_gap: secs(15),
         on_blind: OnBlind::Ignore,
+        clear: Clear::default(),
         ..errors("web-health", Svc::Web)
     };
     vec![
-        errors("web-errors", Svc::Web),
-        TriggerSettings { hold: share, ..errors("web-slow", Svc::Web) },
-        TriggerSettings { blames: vec!["web".into()], ..errors("auth-errors", Svc::Auth) },
+        TriggerSettings { group: group.clone(), ..errors("web-errors", Svc::Web) },
+        TriggerSettings { hold: share, group, ..errors("web-slow", Svc::Web) },
+        TriggerSettings { blames, ..errors("auth-errors", Svc::Auth) },
         health,
         TriggerSettings { action: Action::Alert, ..errors("db-cpu", Svc::Db) },
     ]
@@ -119,8 +127,12 @@ pub fn settings(rules: &Rules) -> Settings {
         not_recovered: rules.not_recovered,
         max_depth: rules.max_depth,
         start_timeout: secs(20),
-        groups: Vec::new(),
-        triggers: triggers(),
+        groups: rules
+            .group
+            .then(|| Group { name: GroupName::new("front"), needs: 2 })
+            .into_iter()
+            .collect(),
+        triggers: triggers(rules),
     };
     let zoo = ProjectSettings {
         name: ProjectName::new("zoo"),
@@ -128,6 +140,7 @@ pub fn settings(rules: &Rules) -> Settings {
         scope: Scope::Deployment,
         order: Order::StopFirst,
         not_recovered: NotRecovered::Stay,
+        groups: Vec::new(),
         triggers: vec![errors("page-errors", Svc::Page)],
         ..shop.clone()
     };

@@ -7,6 +7,10 @@ use rollbackd_core::{fact::Fact, moment::Moment};
 
 use crate::world::BEGINNING;
 
+/// What names and numbers are wrapped in.
+const WRAPPED: [&str; 6] =
+    ["Moment(", "ProjectName(", "ServiceName(", "TriggerId(", "RevisionNo(", "IncidentId("];
+
 /// Kept only when somebody will read it.
 pub struct Timeline {
     lines: Option<Vec<String>>,
@@ -57,13 +61,13 @@ pub fn since(at: Moment) -> String {
 pub fn brief(fact: &Fact) -> String {
     match fact {
         Fact::RollbackBegan(incident) | Fact::NextTarget { incident } => format!(
-            "{} {} of {} from {} to {:?} by {:?}: {}",
+            "{} {} of {} from {} to {:?} by {}: {}",
             if matches!(fact, Fact::RollbackBegan(_)) { "RollbackBegan" } else { "NextTarget" },
             incident.id,
             incident.project,
             incident.from,
             incident.to.map(|to| to.0),
-            incident.cause,
+            plain(&format!("{:?}", incident.cause)),
             incident.service_names()
         ),
         Fact::Refused { incident, guard } => {
@@ -84,6 +88,24 @@ pub fn brief(fact: &Fact) -> String {
                 runs.join(", ")
             )
         }
-        other => format!("{other:?}"),
+        other => plain(&format!("{other:?}")),
     }
+}
+
+/// Debug text as a person says it: names bare, moments since the life began.
+fn plain(text: &str) -> String {
+    let (mut plain, mut rest) = (String::new(), text);
+    while let Some((word, at)) =
+        WRAPPED.iter().filter_map(|w| Some((*w, rest.find(w)?))).min_by_key(|(_, at)| *at)
+    {
+        let inner = &rest[at + word.len()..];
+        let (value, after) = inner.split_once(')').unwrap_or((inner, ""));
+        plain.push_str(&rest[..at]);
+        match value.parse() {
+            Ok(nanos) if word == "Moment(" => plain.push_str(&since(Moment::from_nanos(nanos))),
+            _ => plain.push_str(value.trim_matches('"')),
+        }
+        rest = after;
+    }
+    plain + rest
 }

@@ -18,7 +18,7 @@ use rollbackd_core::{
     status::Checkpoint,
     words::{ContainerId, ImageId, TriggerId},
 };
-use serde_json::{Value, json};
+use serde_json::json;
 use tempfile::TempDir;
 
 use crate::{
@@ -73,6 +73,15 @@ pub struct World {
     /// Events that the core was given.
     pub events: u64,
     pub timeline: Timeline,
+    /// When the daemon was started, and last read its configuration again.
+    pub daemon_began: Moment,
+    pub reloaded: Option<Moment>,
+    /// The disk has been full in this life.
+    pub was_full: bool,
+    /// How often a puller comes by itself.
+    pub puller: Option<u64>,
+    /// What the registry has, by name.
+    published: BTreeMap<String, Image>,
     built: BTreeMap<(Svc, Image), ImageId>,
     kinds: BTreeMap<ImageId, Image>,
     up: BTreeMap<Svc, (Image, u32)>,
@@ -105,6 +114,11 @@ impl World {
             meddled: BTreeMap::new(),
             events: 0,
             timeline: Timeline::new(traced),
+            daemon_began: BEGINNING,
+            reloaded: None,
+            was_full: false,
+            puller: None,
+            published: BTreeMap::new(),
             built: BTreeMap::new(),
             kinds: BTreeMap::new(),
             up: BTreeMap::new(),
@@ -144,14 +158,7 @@ impl World {
             let _ = self.docker.tag(&id, repository, tag).await;
             return;
         }
-        let behaviour = match image {
-            Image::Good(_) | Image::Bad(_) => Behaviour::Runs,
-            Image::Exits(_) => Behaviour::Exits(1),
-            Image::Broken(_) => Behaviour::CannotExecute,
-            Image::Sick(_) => Behaviour::Unhealthy,
-            Image::Stubborn(_) => Behaviour::IgnoresSigterm,
-        };
-        let id = self.model.import(reference, behaviour);
+        let id = self.model.import(reference, behaviour(image));
         self.built.insert((svc, image), id);
         self.kinds.insert(id, image);
     }
@@ -192,34 +199,37 @@ impl World {
         }
     }
 
-    /// As an unattended puller does it: the tag names another image, and each
-    /// container is made again from its own document, labels and all.
-    pub async fn pulled(&mut self, svc: Svc, image: Image) {
-        if self.engine_away {
+    /// A new image is in the registry, under the name that a service runs by,
+    /// and an unattended puller brings it.
+    pub fn pulled(&mut self, svc: Svc, image: Image) {
+        let Some(reference) = self.named_by(svc) else { return };
+        if self.published.insert(reference.clone(), image) != Some(image) {
+            let id = self.model.publish(&reference, behaviour(image));
+            self.kinds.insert(id, image);
+        }
+        self.puller_comes(svc);
+    }
+
+    /// The name that a service's containers have for their image.
+    fn named_by(&mut self, svc: Svc) -> Option<String> {
+        let name = self.runs_of(svc).iter().find(|one| !one.marked)?.name.clone();
+        let reference = self.model.inspect(&name)?["Config"]["Image"].as_str()?.to_owned();
+        (!self.engine_away && reference.contains(':')).then_some(reference)
+    }
+
+    /// An unattended puller looks after a service: where the registry has
+    /// something else, the containers are made again with all their labels.
+    pub fn puller_comes(&mut self, svc: Svc) {
+        let Some(reference) = self.named_by(svc) else { return };
+        if !self.published.contains_key(&reference) {
             return;
         }
-        let names: Vec<String> = self
-            .runs_of(svc)
-            .iter()
-            .filter(|one| !one.marked)
-            .map(|one| one.name.clone())
-            .collect();
-        let Some(document) = names.first().and_then(|name| self.model.inspect(name)) else {
-            return;
-        };
-        let reference = document["Config"]["Image"].as_str().unwrap().to_owned();
-        if !reference.contains(':') {
-            return;
-        }
-        self.meddle(svc);
-        self.name(svc, image, &reference).await;
+        let ours = |one: &&Runs| !one.marked;
+        let names: Vec<String> =
+            self.runs_of(svc).iter().filter(ours).map(|one| one.name.clone()).collect();
         for name in names {
-            let Some(document) = self.model.inspect(&name) else { continue };
-            let id = ContainerId::new(document["Id"].as_str().unwrap());
-            let _ = self.docker.stop(&id, None).await;
-            let _ = self.docker.remove(&id, false, true).await;
-            if let Ok(id) = self.docker.create(&name, &as_pulled(&document, &reference)).await {
-                let _ = self.docker.start(&id).await;
+            if self.model.puller_recreates(&name).is_ok_and(|new| new.is_some()) {
+                self.meddle(svc);
             }
         }
     }
@@ -318,6 +328,12 @@ impl World {
         self.starts.iter().filter(|((svc, _), _)| all.contains(svc)).map(|(_, at)| *at).max()
     }
 
+    /// Does a service run, and is none of it unhealthy?
+    pub fn serves(&mut self, svc: Svc) -> bool {
+        let runs = self.runs_of(svc);
+        runs.iter().any(|one| one.running) && runs.iter().all(|one| one.healthy)
+    }
+
     /// The services of a rollback that run just now.
     pub fn serving(&mut self, incident: &Incident) -> BTreeSet<Svc> {
         let all = incident.services.iter().map(|change| Svc::of(&change.name));
@@ -366,6 +382,9 @@ impl World {
         if self.second().is_multiple_of(20) && !self.engine_away {
             self.model.restart_round();
         }
+        if self.puller.is_some_and(|every| self.second().is_multiple_of(every)) {
+            [Svc::Web, Svc::Auth].into_iter().for_each(|svc| self.puller_comes(svc));
+        }
         if self.timeline.on() {
             let (now, story) = (self.now(), self.model.story());
             self.timeline.engine(now, &story);
@@ -377,18 +396,12 @@ impl World {
     }
 }
 
-/// What a container is created again from, under another image's name. What
-/// its image gave it, the new image gives it anew.
-fn as_pulled(document: &Value, reference: &str) -> Value {
-    let mut body = document["Config"].clone();
-    for inherited in ["Entrypoint", "Cmd", "Healthcheck", "Hostname"] {
-        body[inherited] = Value::Null;
+const fn behaviour(image: Image) -> Behaviour {
+    match image {
+        Image::Good(_) | Image::Bad(_) => Behaviour::Runs,
+        Image::Exits(_) => Behaviour::Exits(1),
+        Image::Broken(_) => Behaviour::CannotExecute,
+        Image::Sick(_) => Behaviour::Unhealthy,
+        Image::Stubborn(_) => Behaviour::IgnoresSigterm,
     }
-    body["Image"] = reference.into();
-    body["HostConfig"] = document["HostConfig"].clone();
-    let networks = document["NetworkSettings"]["Networks"].as_object().cloned().unwrap_or_default();
-    let alias = |(name, was): (String, Value)| (name, json!({ "Aliases": was["Aliases"] }));
-    let endpoints: serde_json::Map<String, Value> = networks.into_iter().map(alias).collect();
-    body["NetworkingConfig"] = json!({ "EndpointsConfig": endpoints });
-    body
 }

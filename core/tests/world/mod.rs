@@ -349,12 +349,13 @@ impl World {
 
     fn sample(&mut self) {
         let second = self.now.as_nanos() / 1_000_000_000;
-        let places = self.core.places();
+        let mut places = None;
         for project in self.settings.projects.clone() {
             for trigger in project.triggers {
                 if second.is_multiple_of(trigger.every.as_secs()) {
                     let reading = (self.reads)(self, &trigger);
                     let key = (project.name.clone(), trigger.id.clone());
+                    let places = places.get_or_insert_with(|| self.core.places());
                     let (trigger, at) = (places[&key], self.now);
                     self.event(Event::Sample(Sample { trigger, at, reading }));
                 }
