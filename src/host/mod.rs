@@ -4,4 +4,5 @@
 pub mod clock;
 pub mod death;
 pub mod http;
+pub mod limits;
 pub mod secret;

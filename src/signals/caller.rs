@@ -1,7 +1,10 @@
 //! Whom a source's requests trust and what they show to be let in: secrets are
 //! read for each request, so that one that was changed is used at once.
 
-use std::time::Duration;
+use std::{
+    sync::atomic::{AtomicBool, Ordering},
+    time::Duration,
+};
 
 use tokio::sync::OnceCell;
 use url::Url;
@@ -19,6 +22,8 @@ pub(super) struct Caller {
     auth: HttpAuth,
     connections: Connections,
     http: OnceCell<Http>,
+    /// The last request could not be made for want of something of our own.
+    exhausted: AtomicBool,
 }
 
 /// Why there is no answer.
@@ -37,14 +42,17 @@ impl CallError {
     pub(super) fn is_ours(&self) -> bool {
         matches!(
             self,
-            Self::Secret(_) | Self::Http(HttpError::Authority { .. } | HttpError::Tls(_))
+            Self::Secret(_)
+                | Self::Http(
+                    HttpError::Authority { .. } | HttpError::Tls(_) | HttpError::Exhausted { .. }
+                )
         )
     }
 }
 
 impl Caller {
     pub(super) fn new(auth: HttpAuth, connections: Connections) -> Self {
-        Self { auth, connections, http: OnceCell::new() }
+        Self { auth, connections, http: OnceCell::new(), exhausted: AtomicBool::new(false) }
     }
 
     /// Sends a request with what lets it in.
@@ -53,7 +61,21 @@ impl Caller {
         let made = || async { Http::new(url, &trust, self.connections) };
         // What could not be made is tried again at the next request.
         let http = self.http.get_or_try_init(made).await?;
-        Ok(http.send(request.auth(self.secrets().await?)).await?)
+        let answer = http.send(request.auth(self.secrets().await?)).await;
+        self.note(&answer);
+        Ok(answer?)
+    }
+
+    /// Without file descriptors nobody can ask for the status either, so the
+    /// log tells it, once for each time that it begins.
+    fn note(&self, answer: &Result<Answer, HttpError>) {
+        let exhausted = matches!(answer, Err(HttpError::Exhausted { .. }));
+        if !self.exhausted.swap(exhausted, Ordering::Relaxed)
+            && let Err(error) = answer
+            && exhausted
+        {
+            tracing::error!(%error, "signals.source.unasked");
+        }
     }
 
     /// A plain GET.
