@@ -62,6 +62,8 @@ pub struct Store {
     pub(super) path: PathBuf,
     samples_path: PathBuf,
     identity: String,
+    #[cfg(feature = "testing")]
+    refusals: super::refusals::Refusals,
     /// Last, so that the lock outlives the connections.
     _directory: Directory,
 }
@@ -95,7 +97,16 @@ impl Store {
             }
             Err(error) => return Err(error),
         };
-        let store = Self { state, samples, path, samples_path, identity, _directory: directory };
+        let store = Self {
+            state,
+            samples,
+            path,
+            samples_path,
+            identity,
+            #[cfg(feature = "testing")]
+            refusals: super::refusals::Refusals::default(),
+            _directory: directory,
+        };
         store.tidy()?;
         Ok(store)
     }
@@ -283,6 +294,10 @@ impl Store {
         work: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<T>,
     ) -> Result<T, StoreError> {
         boundary("store.commit before");
+        #[cfg(feature = "testing")]
+        if self.refusals.next() {
+            return Err(StoreError::Full { path: self.path.clone() });
+        }
         let path = &self.path;
         let wrong = |error: rusqlite::Error| StoreError::of(path, &error);
         let begun = self.state.transaction_with_behavior(TransactionBehavior::Immediate);
@@ -299,6 +314,18 @@ impl Store {
         self.state
             .pragma_update(None, "query_only", refuse)
             .map_err(|error| StoreError::of(&self.path, &error))
+    }
+
+    /// As [`super::Handle::refuse_from`].
+    #[cfg(feature = "testing")]
+    pub(super) const fn refuse_from(&mut self, n: u64, times: u64) {
+        self.refusals.set(n, times);
+    }
+
+    /// As [`super::Handle::writes`].
+    #[cfg(feature = "testing")]
+    pub(super) const fn writes(&self) -> u64 {
+        self.refusals.writes()
     }
 
     pub(super) fn wrong(&self, error: &rusqlite::Error) -> StoreError {

@@ -9,6 +9,8 @@ mod error;
 mod handle;
 mod outbox;
 mod records;
+#[cfg(feature = "testing")]
+mod refusals;
 mod schema;
 #[cfg(test)]
 mod tests;
