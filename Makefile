@@ -5,10 +5,13 @@
 HOST   := $(shell rustc -vV 2>/dev/null | sed -n 's/^host: //p')
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 SHOP   := $(TARGET)/shop/$(HOST)/release/shop
+STATIC := $(TARGET)/static/$(HOST)/debug/rollbackd
+PROGRAMS = ROLLBACKD_TEST_SHOP=$(abspath $(SHOP)) ROLLBACKD_TEST_STATIC=$(abspath $(STATIC))
+OUT    := $(TARGET)/package
 CARGO  := cargo
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-quick bench lint shop rust docker tools
+.PHONY: help demo test test-quick bench lint package shop static rust docker tools
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' Makefile | while IFS='|' read -r name what; do printf '  make %-11s %s\n' "$$name" "$$what"; done
@@ -17,13 +20,14 @@ demo: rust docker shop ## a bad deployment, and rollbackd putting it right while
 	@$(CARGO) build --release --locked -p rollbackd -p rollbackd-demo
 	@$(TARGET)/release/rollbackd-demo --rollbackd $(TARGET)/release/rollbackd --shop $(SHOP)
 
-# The tests of the real binary find the shop by ROLLBACKD_TEST_SHOP.
-test: rust tools shop ## all tests: core, model, and the real binary on a real engine
+# The tests of the real binary find the shop by ROLLBACKD_TEST_SHOP, those of the
+# packages the static program by ROLLBACKD_TEST_STATIC.
+test: rust tools shop static ## all tests: core, model, and the real binary on a real engine
 	@if cargo nextest --version >/dev/null 2>&1; then \
-		ROLLBACKD_TEST_SHOP=$(abspath $(SHOP)) $(CARGO) nextest run --locked --workspace --features testing; \
+		$(PROGRAMS) $(CARGO) nextest run --locked --workspace --features testing; \
 	else \
 		echo "test: cargo-nextest is not installed; going on with cargo test, one engine test at a time" >&2; \
-		ROLLBACKD_TEST_SHOP=$(abspath $(SHOP)) $(CARGO) test --locked --workspace --features testing -- --test-threads=2; \
+		$(PROGRAMS) $(CARGO) test --locked --workspace --features testing -- --test-threads=2; \
 	fi
 	@$(CARGO) test --locked --workspace --features testing --doc
 
@@ -44,6 +48,22 @@ lint: rust ## formatting, clippy, documentation, licences
 	else \
 		echo "lint: licences and advisories skipped: cargo install cargo-deny --locked" >&2; \
 	fi
+
+# Static with the C library of this machine: it runs on any Linux of this
+# architecture. (docs/operating.md says what a static program lacks.)
+package: rust docker ## a Debian package, a static tarball, an image
+	@sh package/bring-cargo-deb.sh
+	@$(CARGO) build --release --locked -p rollbackd
+	@rm -rf $(OUT)
+	@sh package/deb.sh release $(OUT)/
+	@$(MAKE) --no-print-directory static PROFILE=release
+	@sh package/tarball.sh $(abspath $(TARGET)/static/$(HOST)/release/rollbackd) $(OUT) >/dev/null
+	@sh package/image.sh $(abspath $(TARGET)/static/$(HOST)/release/rollbackd) rollbackd:latest >/dev/null
+	@ls -l $(OUT)/*.deb $(OUT)/*.tar.gz; docker image ls rollbackd:latest
+
+# The tests take it as `cargo build` makes it; the package optimised.
+static: rust
+	@RUSTFLAGS="-C target-feature=+crt-static" $(CARGO) build --quiet --locked --profile $(or $(PROFILE),dev) -p rollbackd --target $(HOST) --target-dir $(TARGET)/static
 
 # A static program, so that its images hold nothing else.
 shop: rust

@@ -1,6 +1,7 @@
 #!/bin/sh
 # Sees to it that what the integration tests run against is there: the engine
-# and Compose v2, a real registry, a real Prometheus, a real mail server. Missing packages are
+# and Compose v2, a real registry, a real Prometheus, a real mail server, what
+# makes a machine with systemd and a package for it. Missing packages are
 # installed by apt where this is root on Debian or Ubuntu; elsewhere one line
 # says what to install.
 set -eu
@@ -8,13 +9,18 @@ set -eu
 sh "$(dirname "$0")/../demo/bring-docker.sh" v2
 
 missing=
-for pair in docker-registry:docker-registry prometheus:prometheus promtool:prometheus openssl:openssl; do
+for pair in docker-registry:docker-registry prometheus:prometheus promtool:prometheus openssl:openssl debootstrap:debootstrap; do
     command -v "${pair%%:*}" >/dev/null 2>&1 || missing="$missing ${pair##*:}"
 done
 # The real mail server of the tests is a Python program.
 if ! python3 -c 'import aiosmtpd' >/dev/null 2>&1 && ! /usr/bin/python3 -c 'import aiosmtpd' >/dev/null 2>&1; then
     missing="$missing python3-aiosmtpd"
 fi
+# The examples of deploy jobs are YAML.
+if ! python3 -c 'import yaml' >/dev/null 2>&1 && ! /usr/bin/python3 -c 'import yaml' >/dev/null 2>&1; then
+    missing="$missing python3-yaml"
+fi
+sh "$(dirname "$0")/../package/bring-cargo-deb.sh"
 [ -n "$missing" ] || exit 0
 if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null 2>&1; then
     echo "bring-tools: the tests need these programs on PATH:$missing" >&2

@@ -22,7 +22,7 @@ use rollbackd_core::{
     plan::{Does, Plan, Step},
     settings::{Action, Condition, Mode},
     signal::Signal,
-    view::{ProjectView, ServiceView, TriggerState, TriggerView},
+    view::{ProjectView, ServiceView, TriggerState, TriggerView, Verdict, VerdictView, WaitsFor},
     words::{IncidentId, RevisionNo},
 };
 use serde_json::Value;
@@ -85,7 +85,13 @@ impl House {
         let (commands, mut asked) = mpsc::channel(8);
         let (test_notify, mut tests) = mpsc::channel(8);
         let clock = Clock::manual(NOW);
-        let doors = Doors { snapshots: seen, commands, test_notify, clock };
+        let (looks, mut looked) = mpsc::channel(8);
+        let doors = Doors { snapshots: seen, commands, looks, test_notify, clock };
+        tokio::spawn(async move {
+            while let Some((_, reply)) = looked.recv().await {
+                let _ = reply.send(Ok(()));
+            }
+        });
         let socket = bind_socket(&dir.path().join("s")).unwrap();
         let stop = CancellationToken::new();
         tokio::spawn(serve_socket(socket, doors, stop.clone()));
@@ -180,10 +186,24 @@ fn shop(armed: bool) -> ProjectView {
         deploying_since: None,
         bake: None,
         paused: None,
+        announced: None,
         rollback: None,
+        verdict: verdict(Verdict::Waits, Some(WaitsFor::Bake)),
+        running: verdict(Verdict::Waits, Some(WaitsFor::Bake)),
         services: vec![backend, postgres],
         revisions: Vec::new(),
         incidents: Vec::new(),
+    }
+}
+
+fn verdict(verdict: Verdict, waits_for: Option<WaitsFor>) -> VerdictView {
+    VerdictView {
+        revision: Some(RevisionNo(2)),
+        verdict,
+        waits_for,
+        reason: "as it went".into(),
+        rollback: None,
+        outcome: None,
     }
 }
 

@@ -27,7 +27,7 @@ use rollbackd::{
 };
 use rollbackd_core::{
     effect::{Effect, News},
-    event::Event,
+    event::{Command, Event},
     fact::Fact,
     incident::Outcome,
     moment::Moment,
@@ -102,6 +102,8 @@ struct Machine {
     told: Vec<(EffectId, &'static str)>,
     good: ImageId,
     bad: ImageId,
+    /// The run of a step in which a person stops the rollback, twice.
+    abort_in: Option<u32>,
     /// The disk is full for these writes of the next life: the first and how
     /// many; then how many writes there were.
     full: (u64, u64),
@@ -118,8 +120,8 @@ impl Machine {
         let shop = Service::new("shop", "web", "shop:latest").replicas(replicas);
         model.up(&shop).unwrap();
         let disk = tempfile::tempdir().unwrap();
-        let (told, bad) = (Vec::new(), good);
-        let mut machine = Self { clock, model, disk, told, good, bad, full: (0, 0), writes: 0 };
+        let (told, bad, abort_in, full, writes) = (Vec::new(), good, None, (0, 0), 0);
+        let mut machine = Self { clock, model, disk, told, good, bad, abort_in, full, writes };
         machine.live(|life| life.core.views(life.now())[0].revision.is_some());
         machine.bad = machine.model.import("shop:latest", Behaviour::Runs);
         machine.model.up(&shop).unwrap();
@@ -291,6 +293,11 @@ impl<'a> Life<'a> {
                         if matches!(step.does, Does::WaitHealthy { .. }) {
                             self.pass(SECOND * 3);
                         }
+                        if self.machine.abort_in == Some(run) {
+                            for _ in 0..2 {
+                                self.turn(Event::Command(Command::Abort { incident })).await;
+                            }
+                        }
                         let outcome = rollback::run(&step, &project, incident, &self.engine).await;
                         self.turn(Event::StepEnded { incident, run, outcome }).await;
                     }
@@ -399,5 +406,74 @@ fn a_disk_that_is_full_at_any_write_holds_a_rollback_up_and_loses_nothing_of_it(
             all = n;
         }
         assert!(all > 15, "only {all} writes");
+    }
+}
+
+/// It was stopped once, everybody serves, and nothing of ours is left.
+fn stopped_once(machine: &Machine, replicas: usize, context: &str) -> Outcome {
+    let facts = machine.facts();
+    let count = |which: fn(&Fact) -> bool| facts.iter().filter(|fact| which(fact)).count();
+    assert_eq!(count(|fact| matches!(fact, Fact::AbortAsked { .. })), 1, "{context}");
+    assert_eq!(count(|fact| matches!(fact, Fact::RollbackBegan(_))), 1, "{context}");
+    let ended = facts.iter().find_map(|fact| match fact {
+        Fact::RollbackEnded { outcome, reason, .. } => Some((*outcome, reason.clone())),
+        _ => None,
+    });
+    let (outcome, reason) = ended.unwrap();
+    assert!(reason.contains("stopped by a person"), "{context}: {reason}");
+    let runs = machine.runs();
+    assert_eq!(runs.len(), replicas, "{context}: a container of every replica runs: {runs:?}");
+    // The breach that is still there may be told besides, as held by the cooldown.
+    let told: BTreeSet<&(EffectId, &str)> = machine.told.iter().collect();
+    let words: Vec<&str> =
+        told.iter().map(|(_, what)| *what).filter(|what| *what != "other").collect();
+    assert_eq!(words, ["began", "ended"], "{context}: what people were told");
+    outcome
+}
+
+#[test]
+fn stopped_in_any_step_it_leaves_a_running_container_of_every_replica() {
+    for replicas in [1, 2] {
+        let mut outcomes = Vec::new();
+        // The first run of a step is the telling, which nobody can stop.
+        for run in 2.. {
+            let mut machine = Machine::with_a_bad_deployment(replicas);
+            machine.abort_in = Some(run);
+            machine.live(ended);
+            let asked = |fact: &Fact| matches!(fact, Fact::AbortAsked { .. });
+            if !machine.facts().iter().any(asked) {
+                break;
+            }
+            let context = format!("stopped in run {run} with {replicas} replicas");
+            outcomes.push(stopped_once(&machine, replicas as usize, &context));
+        }
+        let [first, .., last] = outcomes[..] else { panic!("{outcomes:?}") };
+        assert!(outcomes.len() >= 4, "every step was stopped in: {outcomes:?}");
+        assert_eq!((first, last), (Outcome::Refused, Outcome::Unverified));
+    }
+}
+
+#[test]
+fn stopped_in_a_step_that_fails_what_ran_runs_again() {
+    for run in 2..4 {
+        let mut machine = Machine::with_a_bad_deployment(2);
+        machine.abort_in = Some(run);
+        let cannot = DockerError::NotExecutable { message: "no such file".into() };
+        machine.model.fail_once("docker.start", cannot);
+        machine.live(ended);
+        let outcome = stopped_once(&machine, 2, &format!("stopped in run {run}, which fails"));
+        assert_eq!(outcome, Outcome::Refused);
+        assert_eq!(machine.runs(), vec![machine.bad.to_string(); 2]);
+    }
+}
+
+#[test]
+fn killed_at_any_boundary_while_it_is_stopped_it_is_stopped_all_the_same() {
+    for n in 1.. {
+        let mut machine = Machine::with_a_bad_deployment(1);
+        machine.abort_in = Some(3);
+        let Some(at) = machine.live_and_die(n) else { break };
+        machine.live(ended);
+        stopped_once(&machine, 1, &format!("killed at boundary {n}, {at}"));
     }
 }

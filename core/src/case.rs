@@ -142,6 +142,9 @@ impl<'a> Case<'a> {
     }
 
     fn is_settled(&self) -> Found {
+        if let Some(announced) = &self.project.durable.announced {
+            return Err(announced.says(self.now));
+        }
         match &self.project.durable.deploying {
             Some(deploying) => Err(format!(
                 "a deployment is under way since {}; decided when it has settled",

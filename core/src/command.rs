@@ -56,6 +56,11 @@ impl Core {
                 self.pause(now, project.as_ref(), lasts, &reason, turn)
             }
             Command::Resume { project } => self.resume(now, project.as_ref(), turn),
+            Command::DeployBegins { project, id, limit } => {
+                self.deploy_begins(now, &project, id, limit, turn)
+            }
+            Command::DeployEnds { project, id } => self.deploy_ends(now, &project, &id, turn),
+            Command::Abort { incident } => self.abort(now, incident, turn),
         }
     }
 
@@ -79,7 +84,7 @@ impl Core {
     }
 
     /// A configured project in which no rollback runs.
-    fn free(&self, name: &ProjectName) -> Result<&Project, Refusal> {
+    pub(crate) fn free(&self, name: &ProjectName) -> Result<&Project, Refusal> {
         let project = self.configured(name)?;
         if let Some(id) = project.durable.rollback {
             let message = format!("rollback {id} of {name} is running");
@@ -91,7 +96,7 @@ impl Core {
         Ok(project)
     }
 
-    fn configured(&self, name: &ProjectName) -> Result<&Project, Refusal> {
+    pub(crate) fn configured(&self, name: &ProjectName) -> Result<&Project, Refusal> {
         let known = self.projects.get(name).filter(|project| project.settings.is_some());
         known.ok_or_else(|| {
             let all: Vec<&str> = self.watched().map(ProjectName::as_str).collect();
@@ -247,11 +252,11 @@ fn restorable(project: &Project, to: RevisionNo) -> Result<(), Refusal> {
     }
 }
 
-fn refusal(message: impl Into<String>, hint: impl Into<String>) -> Refusal {
+pub(crate) fn refusal(message: impl Into<String>, hint: impl Into<String>) -> Refusal {
     Refusal { message: message.into(), hint: hint.into() }
 }
 
-const fn done(message: String) -> Accepted {
+pub(crate) const fn done(message: String) -> Accepted {
     Accepted { message, incident: None }
 }
 

@@ -94,14 +94,26 @@ impl Core {
     fn settle(&self, now: Moment, name: &ProjectName, turn: &mut Turn) {
         let Some(project) = self.projects.get(name) else { return };
         let Some(settings) = &project.settings else { return };
-        let waits = project.durable.deploying.is_some() || project.durable.current.is_none();
-        let quiet = now >= project.changed_at + project.settles_after(settings);
-        if !waits || !quiet || self.engine_down.is_some() || project.durable.rollback.is_some() {
+        let settled = project.settles_at(settings).is_some_and(|at| at <= now);
+        if !settled || self.engine_down.is_some() || project.durable.rollback.is_some() {
             return;
         }
-        let Some(ended) = project.end_deployment(now) else { return };
-        turn.facts.push(ended.clone());
-        if let Fact::DeploymentEnded { revision, .. } = &ended {
+        let announced = project.durable.announced.is_some();
+        let began = project.durable.deploying.is_some() || project.durable.current.is_none();
+        let differing = project.differing();
+        if !began && !differing.is_empty() {
+            // Its command's last change was seen, and could not be recorded.
+            let (project, services) = (name.clone(), differing.into_iter().collect());
+            turn.facts.push(Fact::DeploymentBegan { project, at: now, services });
+            return;
+        }
+        let ended = if began { project.end_deployment(now) } else { None };
+        turn.facts.extend(ended.clone());
+        if announced {
+            let project = name.clone();
+            turn.facts.push(Fact::AnnouncementOver { project, at: now, ran_out: false });
+        }
+        if let Some(Fact::DeploymentEnded { revision, .. }) = &ended {
             self.put_back(now, name, revision, turn);
         }
     }
@@ -173,6 +185,7 @@ impl Core {
         };
         let (number, known) = (baking.number, &project.durable.revisions[&baking.number]);
         let (standing, was_returnable) = (known.standing, known.returnable);
+        let unweighed = known.judged.is_none();
         let relevant: Vec<&Slot> =
             self.slots_of(name).filter(|slot| bears_witness(slot, baking)).collect();
         // What is pending at the end is seen through, for its own time at most:
@@ -187,8 +200,11 @@ impl Core {
             return;
         }
         let (verdict, returnable, reason) = weigh(&relevant, settings, now);
+        // The first bake of one that was never weighed says why it stays unproven.
         let news = verdict == Standing::Good || (returnable && !was_returnable);
-        if news || standing == Standing::Baking {
+        let weighed = news || standing == Standing::Baking;
+        let returnable = if weighed { returnable } else { was_returnable };
+        if weighed || unweighed {
             let project = name.clone();
             turn.facts.push(Fact::Stands {
                 project,
@@ -200,19 +216,23 @@ impl Core {
             });
         }
         if standing != Standing::Baking && verdict != Standing::Good {
-            // An unproven revision is watched for another bake.
-            for slot in self.slots.iter_mut().flatten().filter(|slot| slot.project == *name) {
-                slot.watch.bake_began();
-            }
-            if let Some(project) = self.projects.get_mut(name) {
-                project.bake = Bake { observed: Duration::ZERO, counted_to: Some(now) };
-            }
+            self.bake_again(now, name);
+        }
+    }
+
+    /// An unproven revision is watched for another bake.
+    fn bake_again(&mut self, now: Moment, name: &ProjectName) {
+        for slot in self.slots.iter_mut().flatten().filter(|slot| slot.project == *name) {
+            slot.watch.bake_began();
+        }
+        if let Some(project) = self.projects.get_mut(name) {
+            project.bake = Bake { observed: Duration::ZERO, counted_to: Some(now) };
         }
     }
 }
 
 /// Would a rollback of what this revision changed have come from this trigger?
-fn bears_witness(slot: &Slot, revision: &Revision) -> bool {
+pub(crate) fn bears_witness(slot: &Slot, revision: &Revision) -> bool {
     let trigger = slot.watch.settings();
     let first = revision.changed.is_empty();
     trigger.action == Action::Rollback && (first || revision.changed.contains(&trigger.service))
@@ -251,10 +271,11 @@ impl Project {
             return Some(Fact::DeploymentVanished { project, at: now });
         }
         let began_at = self.durable.deploying.as_ref().map_or(self.changed_at, |d| d.began);
+        let told = self.durable.announced.as_ref().and_then(|announced| announced.ended);
         let revision = Revision {
             number: self.durable.next_number(),
             began_at,
-            deployed_at: self.changed_at.max(began_at),
+            deployed_at: self.changed_at.max(began_at).max(told.unwrap_or(Moment::ZERO)),
             services: seen.services.iter().map(|service| service.record.clone()).collect(),
             changed,
         };

@@ -80,6 +80,28 @@ pub enum Command {
         /// Why, for status.
         reason: String,
     },
+    /// A person's own command is about to deploy: until it has ended, nothing is
+    /// rolled back by itself, and all that changes is one deployment.
+    DeployBegins {
+        /// The project.
+        project: ProjectName,
+        /// Whose it is, chosen by who asks: told twice, it is announced once.
+        id: String,
+        /// How long it may last.
+        limit: Duration,
+    },
+    /// That command has ended, well or not.
+    DeployEnds {
+        /// The project.
+        project: ProjectName,
+        /// As it was announced.
+        id: String,
+    },
+    /// Stop a running rollback after its present step.
+    Abort {
+        /// The rollback.
+        incident: IncidentId,
+    },
     /// End a pause.
     Resume {
         /// One project; else every one.

@@ -188,6 +188,41 @@ pub enum Fact {
         /// Why so, in words.
         reason: String,
     },
+    /// A person has asked that the rollback stop after its present step.
+    AbortAsked {
+        /// The rollback.
+        incident: IncidentId,
+        /// When.
+        at: Moment,
+    },
+    /// A person's own command begins to deploy.
+    Announced {
+        /// The project.
+        project: ProjectName,
+        /// Whose it is.
+        id: String,
+        /// When.
+        at: Moment,
+        /// Its limit.
+        until: Moment,
+    },
+    /// That command has ended; the next look ends its deployment.
+    CommandEnded {
+        /// The project.
+        project: ProjectName,
+        /// When.
+        at: Moment,
+    },
+    /// An announced deployment is over: it was looked at after its command's
+    /// end, or its limit has passed.
+    AnnouncementOver {
+        /// The project.
+        project: ProjectName,
+        /// When.
+        at: Moment,
+        /// Its limit has passed, and nobody said that it ended.
+        ran_out: bool,
+    },
     /// Automatic action is held.
     Paused {
         /// The project.
@@ -224,6 +259,9 @@ impl Fact {
             | Self::Breached { project, .. }
             | Self::Cleared { project, .. }
             | Self::Alerted { project, .. }
+            | Self::Announced { project, .. }
+            | Self::CommandEnded { project, .. }
+            | Self::AnnouncementOver { project, .. }
             | Self::Paused { project, .. }
             | Self::Resumed { project, .. } => Some(project),
             Self::Refused { incident, .. }
@@ -233,6 +271,7 @@ impl Fact {
             | Self::StepBegan { .. }
             | Self::StepEnded { .. }
             | Self::Verifying { .. }
+            | Self::AbortAsked { .. }
             | Self::RollbackEnded { .. } => None,
         }
     }
@@ -248,6 +287,7 @@ impl Fact {
             | Self::StepBegan { incident, .. }
             | Self::StepEnded { incident, .. }
             | Self::Verifying { incident, .. }
+            | Self::AbortAsked { incident, .. }
             | Self::RollbackEnded { incident, .. } => Some(*incident),
             // `Acquitted` names one that has ended: it is not about it any more.
             _ => None,

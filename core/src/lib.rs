@@ -7,6 +7,8 @@
 
 extern crate alloc;
 
+mod abort;
+mod announce;
 pub mod case;
 mod command;
 mod decide;
@@ -31,6 +33,7 @@ pub mod run;
 pub mod settings;
 pub mod signal;
 pub mod status;
+mod verdict;
 pub mod view;
 pub mod watch;
 pub mod why;

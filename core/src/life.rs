@@ -47,16 +47,19 @@ impl Core {
         let project = self.projects.get(&run.incident.project);
         if let Some(service) = project.and_then(|project| project.overtaken.as_ref()) {
             if let Some((index, step)) = run.tidies() {
-                return tidy(now, run, index, step, turn);
+                return tidy(now, run, (index, step, THEIRS), turn);
             }
             let why = format!("somebody deployed {service} meanwhile: what they deployed stays");
             return self.conclude(now, run, Outcome::Refused, why, turn);
+        }
+        if run.aborted {
+            return self.stop(now, run, turn);
         }
         self.advance(now, run, turn);
     }
 
     /// Goes on to the next step that needs somebody else.
-    fn advance(&self, now: Moment, mut run: Run, turn: &mut Turn) {
+    pub(crate) fn advance(&self, now: Moment, mut run: Run, turn: &mut Turn) {
         let id = run.incident.id;
         loop {
             let Next::Step(index, undo, step, after) = run.next() else {
@@ -162,6 +165,10 @@ impl Core {
             .undoing
             .clone()
             .unwrap_or_else(|| ("the plan ended without a verification".to_owned(), Fault::World));
+        if run.aborted && run.not_undone().is_empty() {
+            let why = run.stopped(&format!("{why}; what ran before was put back"));
+            return self.conclude(now, run, Outcome::Refused, why, turn);
+        }
         if fault == Fault::Target
             && run.not_undone().is_empty()
             && let Some(next) = self.next_target(now, &run)
@@ -217,7 +224,14 @@ impl Core {
     }
 
     /// Ends a rollback: what is thought of its revisions, and who must do what.
-    fn conclude(&self, now: Moment, mut run: Run, outcome: Outcome, why: String, turn: &mut Turn) {
+    pub(crate) fn conclude(
+        &self,
+        now: Moment,
+        mut run: Run,
+        outcome: Outcome,
+        why: String,
+        turn: &mut Turn,
+    ) {
         let (id, project) = (run.incident.id, run.incident.project.clone());
         let verifying = matches!(run.phase, Phase::Verifying { .. });
         let number = run.runs;
@@ -230,7 +244,10 @@ impl Core {
             );
         }
         turn.facts.extend(self.standings(now, &run, outcome, &why));
-        let todo = todo(&run.incident, outcome, &run.not_undone());
+        let todo = match run.aborted {
+            true if outcome != Outcome::Failed => run.todo_when_stopped(outcome),
+            _ => todo(&run.incident, outcome, &run.not_undone()),
+        };
         let ended = Fact::RollbackEnded { incident: id, at: now, outcome, reason: why };
         record(&mut run, turn, ended);
         let incident = Box::new(run.incident.clone());
@@ -282,7 +299,8 @@ impl Core {
         if settings.not_recovered != NotRecovered::Forward || ended.goes_forward() {
             return;
         }
-        if known.durable.pause.is_some() || settings.mode == Mode::Observe {
+        let held = known.durable.pause.is_some() || known.durable.announced.is_some();
+        if held || settings.mode == Mode::Observe {
             // People hold what is automatic; they are told how to go forward.
             return;
         }
@@ -302,18 +320,23 @@ impl Core {
 
 /// Removes what was kept aside: left there, its labels make the person's next
 /// `up` count one container too many and fail.
-fn tidy(now: Moment, mut run: Run, index: u32, step: Step, turn: &mut Turn) {
+pub(crate) fn tidy(
+    now: Moment,
+    mut run: Run,
+    (index, step, after): (u32, Step, Duration),
+    turn: &mut Turn,
+) {
     let (id, number) = (run.incident.id, run.runs + 1);
     let began = Fact::StepBegan { incident: id, run: number, index, undo: false, at: now };
     record(&mut run, turn, began);
     let project = run.incident.project.clone();
-    turn.effects.push(Effect::RunStep { incident: id, project, run: number, after: THEIRS, step });
+    turn.effects.push(Effect::RunStep { incident: id, project, run: number, after, step });
 }
 
 impl Run {
     /// The step that removes what was kept aside, unless it was the last to run
     /// or nothing can have been put aside yet.
-    fn tidies(&self) -> Option<(u32, Step)> {
+    pub(crate) fn tidies(&self) -> Option<(u32, Step)> {
         let steps = &self.incident.plan.steps;
         let index = steps.iter().position(|step| matches!(step.does, Does::Discard { .. }))?;
         let step = steps[index].clone();
@@ -336,7 +359,7 @@ impl Run {
 }
 
 /// Adds a fact to the turn and to the turn's own copy of the run.
-fn record(run: &mut Run, turn: &mut Turn, fact: Fact) {
+pub(crate) fn record(run: &mut Run, turn: &mut Turn, fact: Fact) {
     run.apply(&fact);
     turn.facts.push(fact);
 }

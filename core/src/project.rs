@@ -11,6 +11,7 @@ use core::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    announce::Announced,
     fact::Fact,
     guard::Guard,
     incident::{Cause, Incident, Outcome},
@@ -61,6 +62,8 @@ pub(crate) struct Durable {
     pub(crate) chain: Vec<RevisionNo>,
     pub(crate) deploying: Option<Deploying>,
     pub(crate) pause: Option<PauseView>,
+    /// A person's own command is deploying.
+    pub(crate) announced: Option<Announced>,
     pub(crate) rollback: Option<IncidentId>,
     pub(crate) breached: BTreeMap<TriggerId, Option<Guard>>,
     /// When the last rollback ended: what was seen before shows its making.
@@ -80,6 +83,8 @@ pub(crate) struct Known {
     pub(crate) returnable: bool,
     /// It was rolled back from and was not the cause.
     pub(crate) acquitted: bool,
+    /// What its bake said of it, when that was not enough to be good.
+    pub(crate) judged: Option<String>,
 }
 
 /// A deployment under way.
@@ -193,6 +198,7 @@ impl Default for Durable {
             chain: Vec::new(),
             deploying: None,
             pause: None,
+            announced: None,
             rollback: None,
             breached: BTreeMap::new(),
             acted_until: Moment::ZERO,
@@ -217,9 +223,10 @@ impl Durable {
             }
             Fact::DeploymentEnded { revision, .. } => self.deployed(revision),
             Fact::DeploymentVanished { .. } => self.deploying = None,
-            Fact::Stands { revision, standing, returnable, .. } => {
+            Fact::Stands { revision, standing, returnable, reason, .. } => {
                 if let Some(known) = self.revisions.get_mut(revision) {
                     known.standing = *standing;
+                    known.judged = (*standing == Standing::Unproven).then(|| reason.clone());
                     known.returnable = *returnable;
                 }
                 if *standing != Standing::Baking && self.chain.last() == Some(revision) {
@@ -267,7 +274,18 @@ impl Durable {
                 self.pause = Some(PauseView { until: *until, reason: reason.clone() });
             }
             Fact::Resumed { .. } => self.pause = None,
+            Fact::Announced { id, at, until, .. } => {
+                let (id, began, until) = (id.clone(), *at, *until);
+                self.announced = Some(Announced { id, began, until, ended: None });
+            }
+            Fact::CommandEnded { at, .. } => {
+                if let Some(announced) = &mut self.announced {
+                    announced.ended = Some(*at);
+                }
+            }
+            Fact::AnnouncementOver { .. } => self.announced = None,
             Fact::Joined { .. }
+            | Fact::AbortAsked { .. }
             | Fact::StepBegan { .. }
             | Fact::StepEnded { .. }
             | Fact::Verifying { .. }
@@ -299,8 +317,8 @@ impl Durable {
         let record = |s: &ServiceRecord| (s.name.clone(), s.fingerprint.clone());
         self.baseline = revision.services.iter().map(record).collect();
         self.current = Some(revision.number);
-        let (returnable, acquitted) = (first, false);
-        let known = Known { revision: revision.clone(), standing, returnable, acquitted };
+        let (returnable, acquitted, judged) = (first, false, None);
+        let known = Known { revision: revision.clone(), standing, returnable, acquitted, judged };
         self.revisions.insert(revision.number, known);
     }
 
@@ -333,7 +351,9 @@ impl Durable {
         self.current = Some(to);
         self.chain.clear();
         self.went_back(incident, outcome, at);
-        let Some(known) = self.revisions.get(&to) else { return };
+        let Some(known) = self.revisions.get_mut(&to) else { return };
+        // Its bake is observed anew.
+        known.judged = None;
         for change in &incident.services {
             match known.revision.service(&change.name) {
                 Some(record) => {

@@ -102,6 +102,8 @@ pub enum Why {
     Bake,
     /// A pause ends.
     Pause,
+    /// The limit of an announced deployment.
+    Deploy,
     /// A verification's time is up.
     Verification,
 }
@@ -216,16 +218,17 @@ impl Core {
             Phase::Verifying { until, .. } => Some((until, Why::Verification)),
             Phase::Acting { .. } | Phase::Ended(_) => None,
         });
-        // A rollback comes to its end also where its project was removed.
-        let Some(settings) = &project.settings else { return verify };
-        let waits = durable.deploying.is_some() || durable.current.is_none();
-        let settles = waits && project.exists() && project.is_seen() && self.engine_down.is_none();
-        let quiet = project.settles_after(settings);
-        let settle = settles.then(|| (project.changed_at + quiet, Why::Settle));
-        let settle = settle.filter(|_| durable.rollback.is_none());
+        let limit = durable.announced.as_ref().map(|known| (known.until, Why::Deploy));
+        // Both come to their end also where their project was removed.
+        let Some(settings) = &project.settings else {
+            return verify.into_iter().chain(limit).min();
+        };
+        let settles = project.exists() && project.is_seen() && self.engine_down.is_none();
+        let settle = project.settles_at(settings).filter(|_| settles);
+        let settle = settle.filter(|_| durable.rollback.is_none()).map(|at| (at, Why::Settle));
         let pause = durable.pause.as_ref().and_then(|pause| pause.until).map(|at| (at, Why::Pause));
         let bake = project.bake_due(settings).map(|at| (at, Why::Bake));
-        [settle, pause, verify, bake].into_iter().flatten().min()
+        [settle, pause, verify, bake, limit].into_iter().flatten().min()
     }
 
     fn sample(&mut self, now: Moment, sample: &Sample, turn: &mut Turn) {
@@ -307,6 +310,7 @@ impl Core {
         let names: Vec<ProjectName> = self.projects.keys().cloned().collect();
         for name in &names {
             self.end_pause(now, name, turn);
+            self.end_announcement(now, name, turn);
             self.judge_all(now, name, turn);
         }
     }
@@ -383,7 +387,10 @@ impl Core {
 
     /// The windows learn of deployments.
     fn watches_follow(&mut self, name: &ProjectName, fact: &Fact) {
-        let settle = self.projects.get(name).and_then(|p| p.settings.as_ref()).map(|s| s.settle);
+        let known = self.projects.get(name);
+        // An announced one ends with its command.
+        let settles = known.filter(|project| project.durable.announced.is_none());
+        let settle = settles.and_then(|p| p.settings.as_ref()).map(|s| s.settle);
         let of_project = self.slots.iter_mut().flatten().filter(|slot| slot.project == *name);
         match fact {
             Fact::DeploymentBegan { at, services, .. } => {

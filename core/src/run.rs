@@ -33,6 +33,10 @@ pub struct Run {
     pub depth: u32,
     /// Why the plan's steps were left for its undo steps.
     pub undoing: Option<(String, Fault)>,
+    /// A person has asked that it stop after its present step.
+    pub aborted: bool,
+    /// Steps were left out because of that.
+    pub cut_short: bool,
 }
 
 /// How far a rollback is.
@@ -74,7 +78,8 @@ impl Run {
     #[must_use]
     pub const fn new(incident: Incident) -> Self {
         let phase = Phase::Acting { index: 0, undo: false, running: false, attempts: 0 };
-        Self { incident, phase, runs: 0, depth: 0, undoing: None }
+        let (undoing, aborted, cut_short) = (None, false, false);
+        Self { incident, phase, runs: 0, depth: 0, undoing, aborted, cut_short }
     }
 
     /// What comes next, when nothing runs at present.
@@ -107,6 +112,7 @@ impl Run {
             Fact::Verifying { counts_from, until, .. } => {
                 self.phase = Phase::Verifying { counts_from: *counts_from, until: *until };
             }
+            Fact::AbortAsked { .. } => self.aborted = true,
             Fact::Joined { breach, .. } => self.incident.joined.push(breach.clone()),
             Fact::NextTarget { incident } => {
                 let steps = core::mem::take(&mut self.incident.steps);
@@ -131,6 +137,8 @@ impl Run {
     fn step_began(&mut self, run: u32, index: usize, undo: bool, at: Moment) {
         let again = matches!(self.phase,
             Phase::Acting { index: i, undo: u, attempts, .. } if i == index && u == undo && attempts > 0);
+        self.cut_short |= matches!(self.phase,
+            Phase::Acting { index: i, undo: u, .. } if index > i && undo == u);
         let attempts = match self.phase {
             Phase::Acting { attempts, .. } if again => attempts + 1,
             _ => 1,
@@ -161,6 +169,8 @@ impl Run {
             Phase::Ended(_) => return,
         };
         let steps = if undo { &self.incident.plan.undo } else { &self.incident.plan.steps };
+        let does = steps.get(index).map(|step| &step.does);
+        let puts_right = undo || matches!(does, Some(Does::Discard { .. }));
         let acts =
             steps.get(index).is_some_and(|step| !matches!(step.does, Does::Tell | Does::Verify));
         if let Some(step) = self.incident.steps.last_mut() {
@@ -180,7 +190,7 @@ impl Run {
         self.phase = match outcome {
             StepOutcome::Done(_) => on(index + 1, undo, 0),
             StepOutcome::Failed { fault: Fault::World, .. }
-                if (attempts as usize) <= BACKOFF.len() =>
+                if (attempts as usize) <= BACKOFF.len() && (!self.aborted || puts_right) =>
             {
                 on(index, undo, attempts)
             }

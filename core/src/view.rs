@@ -31,8 +31,14 @@ pub struct ProjectView {
     pub bake: Option<(core::time::Duration, core::time::Duration)>,
     /// The pause, if there is one.
     pub paused: Option<PauseView>,
+    /// A person's own command is deploying: since when, and its limit.
+    pub announced: Option<(Moment, Moment)>,
     /// The rollback that runs.
     pub rollback: Option<IncidentId>,
+    /// What can be said of the newest revision.
+    pub verdict: VerdictView,
+    /// What can be said of the revision that runs.
+    pub running: VerdictView,
     /// Its services, by name: those that run and those that have a trigger.
     pub services: Vec<ServiceView>,
     /// Every revision that is remembered, oldest first.
@@ -48,6 +54,55 @@ pub struct PauseView {
     pub until: Option<Moment>,
     /// Why, in the person's words.
     pub reason: String,
+}
+
+/// What can be said of a revision, for a job that waits for it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VerdictView {
+    /// The revision; `None` before the first was recorded.
+    pub revision: Option<RevisionNo>,
+    /// What.
+    pub verdict: Verdict,
+    /// While it waits: for what.
+    pub waits_for: Option<WaitsFor>,
+    /// Why, in words.
+    pub reason: String,
+    /// The rollback that it is about.
+    pub rollback: Option<IncidentId>,
+    /// How that ended.
+    pub outcome: Option<crate::incident::Outcome>,
+}
+
+/// What can be said of a deployment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Verdict {
+    /// Nothing yet.
+    Waits,
+    /// Its bake was observed and passed.
+    Good,
+    /// It was rolled back from.
+    RolledBack,
+    /// It breached and runs all the same.
+    NotRolledBack,
+    /// Nobody can tell.
+    Unknown,
+}
+
+/// What a verdict waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum WaitsFor {
+    /// The first look since the daemon started.
+    Look,
+    /// A deployment that has not settled.
+    Deployment,
+    /// The bake.
+    Bake,
+    /// The steps of a rollback.
+    Rollback,
+    /// The signals after a rollback.
+    Verification,
 }
 
 /// One service as it stands.

@@ -122,7 +122,7 @@ impl Life {
     }
 
     fn step(&mut self) {
-        match self.dice.below(26) {
+        match self.dice.below(30) {
             0 | 1 => self.deploy(),
             2 => self.mood(),
             3 => self.command(),
@@ -134,6 +134,8 @@ impl Life {
                     self.world.restart(away);
                 }
             }
+            12 | 13 => self.announce(),
+            14 => self.abort(),
             8 => self.reload(),
             9 => {
                 self.world.full = true;
@@ -173,6 +175,26 @@ impl Life {
         } else {
             self.world.deploy(service, version);
         }
+    }
+
+    /// A person's command begins to deploy, or ends, or is forgotten.
+    fn announce(&mut self) {
+        let (project, id) = (ProjectName::new("shop"), format!("job {}", self.dice.below(2)));
+        let command = if self.dice.one_in(2) {
+            let limit = secs(*self.dice.pick(&[60, 600, 2700]));
+            Command::DeployBegins { project, id, limit }
+        } else {
+            Command::DeployEnds { project, id }
+        };
+        // A refusal is an answer too.
+        let _ = self.world.command(command);
+    }
+
+    /// A person stops what runs, or what does not.
+    fn abort(&mut self) {
+        let running = self.world.core.views(self.world.now).iter().find_map(|view| view.rollback);
+        let incident = running.unwrap_or(IncidentId(1 + self.dice.below(4)));
+        let _ = self.world.command(Command::Abort { incident });
     }
 
     /// The configuration is read again: something is missing, changed or back.
@@ -283,6 +305,9 @@ impl Life {
             if let Fact::RollbackEnded { outcome: Outcome::Recovered, reason, .. } = fact {
                 assert!(!reason.ends_with(": "), "something was judged");
             }
+            if let Fact::StepBegan { incident, index, undo, .. } = fact {
+                begun_rightly(*incident, *index, *undo, &facts[..n]);
+            }
             if let Fact::RollbackBegan(incident) = fact {
                 let of = of_project(&facts[..n], &incident.project);
                 began_rightly(incident, &of, &self.world);
@@ -302,6 +327,8 @@ impl Life {
         self.check();
         let views = self.world.core.views(self.world.now);
         assert!(views.iter().all(|view| view.rollback.is_none()), "every rollback ends");
+        let over = views.iter().all(|view| view.announced.is_none());
+        assert!(over, "an announced deployment ends at its limit");
         let facts = &self.world.facts;
         let count = |which: fn(&Fact) -> bool| facts.iter().filter(|fact| which(fact)).count();
         let began = count(|fact| matches!(fact, Fact::RollbackBegan(_)));
@@ -359,6 +386,11 @@ fn began_rightly(incident: &Incident, before: &[Fact], world: &World) {
         |fact| matches!(fact, Fact::Resumed { .. }),
     );
     assert!(!paused, "never while paused");
+    let announced = open(
+        |fact| matches!(fact, Fact::Announced { .. }),
+        |fact| matches!(fact, Fact::AnnouncementOver { .. }),
+    );
+    assert!(!announced, "never while a deployment is announced");
     let Cause::Breach(breach) = &incident.cause else { return };
     let deploying = open(
         |fact| matches!(fact, Fact::DeploymentBegan { .. }),
@@ -389,6 +421,23 @@ fn began_rightly(incident: &Incident, before: &[Fact], world: &World) {
     assert!(times.iter().all(|at| since(at) > settings.cooldown), "never in the cooldown");
     let today = times.iter().filter(|at| since(at) <= secs(24 * 3600)).count();
     assert!(today < settings.max_rollbacks as usize, "never past the budget");
+}
+
+/// After a person has stopped a rollback, what still runs puts right what was
+/// begun, and nothing else.
+fn begun_rightly(id: IncidentId, index: u32, undo: bool, before: &[Fact]) {
+    let asked = |fact: &Fact| matches!(fact, Fact::AbortAsked { incident, .. } if *incident == id);
+    if undo || !before.iter().any(asked) {
+        return;
+    }
+    let plan = before.iter().rev().find_map(|fact| match fact {
+        Fact::RollbackBegan(incident) | Fact::NextTarget { incident } if incident.id == id => {
+            Some(&incident.plan)
+        }
+        _ => None,
+    });
+    let does = &plan.unwrap().steps[index as usize].does;
+    assert!(matches!(does, Does::Discard { .. }), "stopped, it begins {does:?}");
 }
 
 fn live(seed: u64) -> Vec<Fact> {

@@ -10,7 +10,7 @@ use rollbackd_core::{
     revision::Standing,
     settings::{Action, Mode},
     signal::Signal,
-    view::TriggerState,
+    view::{TriggerState, Verdict as Says, WaitsFor},
     words::{ImageId, IncidentId, ProjectName, RevisionNo, ServiceName},
 };
 use serde::{Deserialize, Serialize};
@@ -59,10 +59,43 @@ pub struct Project {
     pub paused_until: Option<Timestamp>,
     /// Why, in the person's words.
     pub pause_reason: Option<String>,
+    /// `rollbackd deploy` is at work.
+    pub announced: Option<Announced>,
     /// The ID of the rollback that runs.
     pub rollback: Option<IncidentId>,
+    /// What can be said of the newest revision.
+    pub verdict: Verdict,
+    /// What can be said of the revision that runs.
+    pub running: Verdict,
     /// Its services.
     pub services: Vec<Service>,
+}
+
+/// A deployment that was announced.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Announced {
+    /// Since when its command is at work.
+    pub since: Timestamp,
+    /// Its limit.
+    pub until: Timestamp,
+}
+
+/// What can be said of a revision.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Verdict {
+    /// The revision; null before the first was recorded.
+    pub revision: Option<RevisionNo>,
+    /// `waits`, `good`, `rolled-back`, `not-rolled-back` or `unknown`.
+    pub verdict: Says,
+    /// While it waits: `look`, `deployment`, `bake`, `rollback` or
+    /// `verification`.
+    pub waits_for: Option<WaitsFor>,
+    /// Why, in words.
+    pub reason: String,
+    /// The ID of the rollback that it is about.
+    pub rollback: Option<IncidentId>,
+    /// How that ended.
+    pub outcome: Option<Outcome>,
 }
 
 /// How far a bake has come.
@@ -300,6 +333,13 @@ pub struct Phases {
     pub act: Option<f64>,
     /// From there to the end.
     pub verify: Option<f64>,
+}
+
+/// What was looked at.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Looked {
+    /// The projects.
+    pub projects: Vec<ProjectName>,
 }
 
 /// A command was taken.

@@ -11,7 +11,7 @@ use rollbackd_core::{
     plan::{Does, Step},
     settings::{Condition, Order},
     signal::Unit,
-    view::{ProjectView, RevisionView, ServiceView, TriggerView},
+    view::{ProjectView, RevisionView, ServiceView, TriggerView, VerdictView},
     words::{ImageId, ProjectName, ServiceName},
 };
 
@@ -50,9 +50,20 @@ fn project(view: &ProjectView, clock: &Clock) -> json::Project {
         paused: view.paused.is_some(),
         paused_until: view.paused.as_ref().and_then(|pause| pause.until).map(|at| wall(clock, at)),
         pause_reason: view.paused.as_ref().map(|pause| pause.reason.clone()),
+        announced: view.announced.map(|(since, until)| json::Announced {
+            since: wall(clock, since),
+            until: wall(clock, until),
+        }),
         rollback: view.rollback,
+        verdict: verdict(&view.verdict),
+        running: verdict(&view.running),
         services: view.services.iter().map(|view| service(view, clock)).collect(),
     }
+}
+
+fn verdict(view: &VerdictView) -> json::Verdict {
+    let VerdictView { revision, verdict, waits_for, reason, rollback, outcome } = view.clone();
+    json::Verdict { revision, verdict, waits_for, reason, rollback, outcome }
 }
 
 fn service(view: &ServiceView, clock: &Clock) -> json::Service {

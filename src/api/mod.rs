@@ -5,10 +5,11 @@
 use std::{sync::Arc, time::Duration};
 
 use rollbackd_core::{
-    event::{Answer, Command},
+    event::{Answer, Command, Refusal},
     moment::Moment,
     settings::Mode,
     view::ProjectView,
+    words::ProjectName,
 };
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -58,6 +59,10 @@ pub struct EngineAway {
 /// A command on its way to the loop, and where its answer goes.
 pub type Asked = (Command, oneshot::Sender<Answer>);
 
+/// A project to be looked at now. Answered when what was seen has been taken and
+/// every reader sees it.
+pub type AskedLook = (ProjectName, oneshot::Sender<Result<(), Refusal>>);
+
 /// Where the answer to `test-notify` goes.
 pub type TestNotify = oneshot::Sender<Vec<ChannelReport>>;
 
@@ -70,6 +75,8 @@ pub struct Doors {
     /// Commands to the loop. Bounded; when it is full, the person is told to
     /// ask again.
     pub commands: mpsc::Sender<Asked>,
+    /// Requests to look at a project now. Bounded likewise.
+    pub looks: mpsc::Sender<AskedLook>,
     /// Requests for a test message through every channel. Bounded likewise.
     pub test_notify: mpsc::Sender<TestNotify>,
     /// For wall times and for the snapshot's age.

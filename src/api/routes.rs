@@ -45,6 +45,9 @@ const BODY: usize = 64 * 1024;
 /// A command is answered after its commit, at most one turn of the loop later.
 const COMMAND_WITHIN: Duration = Duration::from_secs(30);
 
+/// The engine is asked for every container of a project.
+const LOOK_WITHIN: Duration = Duration::from_secs(60);
+
 /// Each mail server has a minute; they are asked at the same time.
 const TEST_WITHIN: Duration = Duration::from_secs(90);
 
@@ -70,8 +73,10 @@ pub(super) fn looks(doors: Doors) -> Router {
 
 /// What the socket answers: the same, and commands.
 pub(super) fn acts(doors: Doors) -> Router {
-    let asks =
-        views().route("/v1/command", post(command)).route("/v1/test-notify", post(test_notify));
+    let asks = views()
+        .route("/v1/command", post(command))
+        .route("/v1/look", post(look))
+        .route("/v1/test-notify", post(test_notify));
     finish(asks, doors)
 }
 
@@ -231,6 +236,30 @@ async fn command(
         Ok(Err(_)) => Err(Problem::stopping()),
         Err(_) => Err(Problem::timeout("the daemon has taken the command and not yet answered")),
     }
+}
+
+/// Looks at one project, or at all, and answers when that was taken.
+async fn look(
+    State(rooms): State<Rooms>,
+    which: Result<Query<Which>, QueryRejection>,
+) -> Result<Json<json::Looked>, Problem> {
+    let snapshot = rooms.snapshot();
+    let names = which?.of(&snapshot)?.iter().map(|view| view.name.clone()).collect::<Vec<_>>();
+    for name in &names {
+        let (answer, answered) = oneshot::channel();
+        hand_over(&rooms.doors.looks, (name.clone(), answer))?;
+        match timeout(LOOK_WITHIN, answered).await {
+            Ok(Ok(Ok(()))) => {}
+            Ok(Ok(Err(refusal))) => {
+                let (message, hint) = (refusal.message, refusal.hint);
+                let status = StatusCode::SERVICE_UNAVAILABLE;
+                return Err(Problem::new(status, "unseen", message, hint));
+            }
+            Ok(Err(_)) => return Err(Problem::stopping()),
+            Err(_) => return Err(Problem::timeout("the engine does not answer")),
+        }
+    }
+    Ok(Json(json::Looked { projects: names }))
 }
 
 async fn test_notify(

@@ -10,7 +10,10 @@ use rollbackd_core::{
     revision::{Revision, ServiceRecord, Standing},
     settings::{Action, Condition, Hold, Mode, Order},
     signal::Signal,
-    view::{PauseView, ProjectView, RevisionView, ServiceView, TriggerState, TriggerView},
+    view::{
+        PauseView, ProjectView, RevisionView, ServiceView, TriggerState, TriggerView, Verdict,
+        VerdictView, WaitsFor,
+    },
     words::{ImageId, IncidentId, RevisionNo},
 };
 
@@ -279,7 +282,19 @@ fn core_refusal() -> Incident {
     }
 }
 
-fn shop() -> ProjectView {
+fn waits(revision: Option<RevisionNo>, what: WaitsFor) -> VerdictView {
+    VerdictView {
+        revision,
+        verdict: Verdict::Waits,
+        waits_for: Some(what),
+        reason: "its bake is being observed".into(),
+        rollback: None,
+        outcome: None,
+    }
+}
+
+/// A project whose second revision bakes.
+pub(crate) fn shop() -> ProjectView {
     ProjectView {
         name: "shop".into(),
         mode: Mode::Act,
@@ -288,7 +303,10 @@ fn shop() -> ProjectView {
         deploying_since: None,
         bake: Some((Duration::from_secs(662), Duration::from_secs(1800))),
         paused: None,
+        announced: None,
         rollback: None,
+        verdict: waits(Some(RevisionNo(2)), WaitsFor::Bake),
+        running: waits(Some(RevisionNo(2)), WaitsFor::Bake),
         services: vec![backend(), quiet("postgres", "postgres:16"), worker()],
         revisions: vec![
             RevisionView {
@@ -320,7 +338,10 @@ fn billing() -> ProjectView {
             until: Some(NOW + Duration::from_secs(3420)),
             reason: "database migration".into(),
         }),
+        announced: Some((before(40.0), NOW + Duration::from_secs(2660))),
         rollback: Some(IncidentId(9)),
+        verdict: waits(None, WaitsFor::Rollback),
+        running: waits(None, WaitsFor::Rollback),
         services: vec![quiet("app", "billing:7")],
         revisions: Vec::new(),
         incidents: Vec::new(),

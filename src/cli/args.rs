@@ -2,12 +2,14 @@
 //! are not shown.
 
 use std::{
+    ffi::OsString,
     path::{Path, PathBuf},
     str::FromStr,
     time::Duration,
 };
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
 use rollbackd_core::words::{IncidentId, ProjectName, RevisionNo, ServiceName};
 
 /// Watches a Docker Compose project after each deployment and puts the previous
@@ -56,6 +58,12 @@ impl Global {
         self.config.as_deref().unwrap_or(Path::new("/etc/rollbackd/rollbackd.toml"))
     }
 }
+
+/// What the exit codes of `wait` and `deploy` mean.
+const VERDICTS: &str = "\
+Exit codes: 0 good; 1 breached and not rolled back, or COMMAND failed; 3 the daemon cannot be \
+reached; 4 refused, or nobody can tell; 5 rolled back, and not recovered or unverified; \
+6 rolled back and recovered; 7 time ran out";
 
 /// When output has colours.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -108,6 +116,33 @@ pub(super) enum Command {
         #[command(flatten)]
         acting: Acting,
     },
+    /// Stop a running rollback after its present step, and say what state that leaves
+    Abort {
+        /// The ID, as `history` lists it
+        #[arg(value_parser = incident)]
+        id: IncidentId,
+    },
+    /// Run a command that deploys, then wait as `wait` does
+    #[command(after_help = VERDICTS)]
+    Deploy {
+        /// The project that it deploys
+        project: ProjectArgument,
+        /// How long the whole may take; the command itself is never ended
+        #[arg(long, value_name = "TIME", default_value = "45m", value_parser = some_time)]
+        timeout: Duration,
+        /// The command and its arguments, after `--`
+        #[arg(last = true, required = true, value_name = "COMMAND")]
+        command: Vec<OsString>,
+    },
+    /// Wait until the newest deployment is known to be good, or is not
+    #[command(after_help = VERDICTS)]
+    Wait {
+        /// The project
+        project: ProjectArgument,
+        /// How long
+        #[arg(long, value_name = "TIME", default_value = "45m", value_parser = some_time)]
+        timeout: Duration,
+    },
     /// Hold automatic action; alerts go on
     Pause {
         /// One project; else all
@@ -126,6 +161,17 @@ pub(super) enum Command {
     },
     /// Send a test message through every channel, and report each
     TestNotify,
+    /// What a shell completes after `rollbackd`, for packages
+    Completions {
+        /// The shell
+        shell: Shell,
+    },
+    /// The manual, for packages
+    Man {
+        /// Write every page there; else the first is printed
+        #[arg(value_name = "DIRECTORY")]
+        directory: Option<PathBuf>,
+    },
 }
 
 #[derive(Debug, Args)]
@@ -212,6 +258,7 @@ fn revision(text: &str) -> Result<RevisionNo, String> {
 }
 
 /// As people write it; a pause of nothing would hold nothing and still be told.
+/// Nobody waits for no time either.
 fn some_time(text: &str) -> Result<Duration, String> {
     match humantime::parse_duration(text) {
         Ok(lasts) if lasts.is_zero() => Err("that is no time: write 30m or 1h, say".into()),
@@ -309,7 +356,8 @@ mod tests {
             .map(|command| command.get_name().to_owned())
             .collect();
         names.sort();
-        let built = "check forward history pause resume revisions rollback run status test-notify";
+        let built = "abort check completions deploy forward history man pause resume revisions \
+                     rollback run status test-notify wait";
         assert_eq!(names.join(" "), built);
     }
 }

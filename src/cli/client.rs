@@ -19,7 +19,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use tokio::{net::UnixStream, time::timeout};
 
 use crate::{
-    api::json::{Accepted, ChannelReport, ErrorDocument, Incident, Revision, Status},
+    api::json::{Accepted, ChannelReport, ErrorDocument, Incident, Looked, Revision, Status},
     cli::exit::{Exit, Failure},
 };
 
@@ -28,6 +28,9 @@ const LOOK_WITHIN: Duration = Duration::from_secs(10);
 
 /// A little longer than the daemon itself waits for its loop.
 const COMMAND_WITHIN: Duration = Duration::from_secs(35);
+
+/// A little longer than the daemon waits for the engine.
+const LOOK_NOW_WITHIN: Duration = Duration::from_secs(65);
 
 /// A little longer than the daemon waits for the mail server.
 const TEST_WITHIN: Duration = Duration::from_secs(95);
@@ -56,12 +59,7 @@ impl Client {
     ) -> Result<Vec<Revision>, Failure> {
         match project {
             None => self.get("/v1/revisions").await,
-            Some(name) => {
-                let query: String = url::form_urlencoded::Serializer::new(String::new())
-                    .append_pair("project", name.as_str())
-                    .finish();
-                self.get(&format!("/v1/revisions?{query}")).await
-            }
+            Some(name) => self.get(&with_project("/v1/revisions", name)).await,
         }
     }
 
@@ -75,6 +73,14 @@ impl Client {
 
     pub(super) async fn command(&self, command: &Command) -> Result<Accepted, Failure> {
         self.ask(Method::POST, "/v1/command", Some(command), COMMAND_WITHIN).await
+    }
+
+    /// Has the daemon look at a project now; returns when it has.
+    pub(super) async fn look(&self, project: &ProjectName) -> Result<(), Failure> {
+        let path = with_project("/v1/look", project);
+        let looked: Looked = self.ask(Method::POST, &path, None::<&()>, LOOK_NOW_WITHIN).await?;
+        debug_assert!(looked.projects.contains(project));
+        Ok(())
     }
 
     pub(super) async fn test_notify(&self) -> Result<Vec<ChannelReport>, Failure> {
@@ -149,6 +155,12 @@ impl Client {
         let hint = "restart the daemon after an upgrade: `systemctl restart rollbackd`";
         Failure::new(Exit::Failed, "odd_answer", message, hint)
     }
+}
+
+/// An address with the name of a project.
+fn with_project(path: &str, name: &ProjectName) -> String {
+    let mut query = url::form_urlencoded::Serializer::new(String::new());
+    format!("{path}?{}", query.append_pair("project", name.as_str()).finish())
 }
 
 /// Why there is no connection, by what the system said.

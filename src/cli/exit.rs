@@ -25,6 +25,10 @@ pub(super) enum Exit {
     Refused = 4,
     /// Rolled back, not recovered or unverified.
     NotRecovered = 5,
+    /// Rolled back and recovered.
+    RolledBack = 6,
+    /// Time ran out.
+    TimeRanOut = 7,
     /// The configuration is unusable.
     Configuration = 78,
 }
@@ -145,6 +149,7 @@ mod tests {
     fn exit_codes_are_the_contracts() {
         let all = [Exit::Done, Exit::Failed, Exit::Usage, Exit::Unreachable, Exit::Refused];
         assert_eq!(all.map(|exit| exit as u8), [0, 1, 2, 3, 4]);
+        assert_eq!((Exit::RolledBack as u8, Exit::TimeRanOut as u8), (6, 7));
         assert_eq!((Exit::NotRecovered as u8, Exit::Configuration as u8), (5, 78));
     }
 

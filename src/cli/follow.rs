@@ -60,7 +60,12 @@ fn tell(accepted: &Accepted, out: &Out) -> Result<Exit, Failure> {
     Ok(Exit::Done)
 }
 
-async fn through(client: &Client, id: IncidentId, out: &Out) -> Result<Incident, Failure> {
+/// Sees a rollback through to its end.
+pub(super) async fn through(
+    client: &Client,
+    id: IncidentId,
+    out: &Out,
+) -> Result<Incident, Failure> {
     let mut told = Told::default();
     let mut gone_since = None;
     loop {

@@ -12,15 +12,20 @@ use crate::cli::{
     out::Out,
 };
 
+mod abort;
 mod args;
 mod ask;
 mod check;
 mod client;
+mod completions;
+mod deploy;
 mod exit;
 mod follow;
 mod forward;
 mod history;
+mod journal;
 mod live;
+mod man;
 mod out;
 mod pause;
 mod revisions;
@@ -28,8 +33,10 @@ mod rollback;
 mod run;
 mod show;
 mod socket;
+mod standing;
 mod status;
 mod test_notify;
+mod wait;
 
 /// The whole program: reads the arguments, does the command, tells how it went.
 #[must_use]
@@ -70,7 +77,16 @@ fn dispatch(arguments: Arguments, out: &Out) -> Result<Exit, Failure> {
         Command::Resume { project } => {
             wait(pause::resume(&client()?, project.map(|name| name.0), out))
         }
+        Command::Wait { project, timeout } => {
+            wait(wait::wait(&client()?, &project.0, timeout, out))
+        }
+        Command::Deploy { project, timeout, command } => {
+            wait(deploy::deploy(&client()?, &project.0, timeout, &command, out))
+        }
+        Command::Abort { id } => wait(abort::abort(&client()?, id, out)),
         Command::TestNotify => wait(test_notify::test_notify(&client()?, out)),
+        Command::Completions { shell } => completions::completions(shell, out),
+        Command::Man { directory } => man::man(directory.as_deref(), out),
     }
 }
 

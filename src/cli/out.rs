@@ -20,7 +20,7 @@ use crate::{
 pub(super) struct Out {
     /// One JSON document instead of text.
     pub(super) json: bool,
-    quiet: bool,
+    pub(super) quiet: bool,
     color: Color,
     clock: Clock,
 }
@@ -71,6 +71,20 @@ impl Out {
     /// A line that tells how it goes on; not for programs, not when quiet.
     pub(super) fn progress(&self, line: &str) -> Result<(), Failure> {
         if self.json || self.quiet { Ok(()) } else { self.text(&format!("{line}\n")) }
+    }
+
+    /// A line that the next one replaces; only for a person at a terminal.
+    pub(super) fn update(&self, line: &str) -> Result<(), Failure> {
+        let Some((columns, _)) = terminal().filter(|_| !self.json && !self.quiet) else {
+            return Ok(());
+        };
+        let line: String = line.chars().take(columns.saturating_sub(1)).collect();
+        write(&format!("\r{line}\x1b[K"))
+    }
+
+    /// The line that was to be replaced is, by nothing.
+    pub(super) fn settle(&self) -> Result<(), Failure> {
+        self.update("")
     }
 
     /// The one document.

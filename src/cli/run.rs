@@ -10,7 +10,7 @@ use crate::{
     cli::{
         args::Global,
         exit::{Exit, Failure},
-        out,
+        journal, out,
     },
     daemon::{self, Fatal},
 };
@@ -39,12 +39,12 @@ pub(super) fn run(global: &Global) -> Result<Exit, Failure> {
 /// The log goes to standard error. The journal dates lines itself, so times are
 /// written only where nobody else does. `RUST_LOG` has the last word.
 fn log(global: &Global) {
-    let to_journal = std::env::var_os("JOURNAL_STREAM").is_some();
     let colored = out::colored(global.color, &io::stderr());
     let lines = fmt::layer().with_writer(io::stderr).with_ansi(colored).with_target(false);
-    let layer: Box<dyn Layer<Registry> + Send + Sync> = match (global.json, to_journal) {
+    let layer: Box<dyn Layer<Registry> + Send + Sync> = match (global.json, journal::reads_errors())
+    {
         (true, _) => Box::new(fmt::layer().json().flatten_event(true).with_writer(io::stderr)),
-        (false, true) => Box::new(lines.without_time()),
+        (false, true) => Box::new(lines.with_ansi(false).event_format(journal::Prioritised::new())),
         (false, false) => Box::new(lines.compact()),
     };
     let filter =

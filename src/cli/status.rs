@@ -22,10 +22,21 @@ pub(super) async fn once(client: &Client, check: bool, out: &Out) -> Result<Exit
     let status = client.status().await?;
     if out.json {
         out.document(&status)?;
+    } else if check {
+        tell_unarmed(&status, out)?;
     } else {
         out.text(&show::status::status(&status, &out.reader()))?;
     }
     Ok(if check { verdict(&status) } else { Exit::Done })
+}
+
+/// What is unarmed and why, a line each; when nothing is, a line that says so.
+fn tell_unarmed(status: &Status, out: &Out) -> Result<(), Failure> {
+    let unarmed = show::status::unarmed(status);
+    if unarmed.is_empty() {
+        return out.progress("everything that is watched is armed");
+    }
+    out.text(&unarmed.iter().map(|line| format!("{line}\n")).collect::<String>())
 }
 
 /// Refused when anything that is watched could not be rolled back right now.

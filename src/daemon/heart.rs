@@ -15,6 +15,7 @@ use rollbackd_core::{
     moment::Moment,
     reading::Sample,
     reducer::{Core, Turn},
+    revision::Observation,
     settings::{Mode, Settings},
     status::Checkpoint,
     words::{IncidentId, ProjectName, TriggerId, TriggerIx},
@@ -25,10 +26,10 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{executor::Order, keeper::Wanted, log};
+use super::{executor::Order, keeper::Wanted, log, looker::Looked, systemd::Pulse};
 use crate::{
     api::{Asked, EngineAway, Snapshot},
-    host::clock::Clock,
+    host::{clock::Clock, hang},
     store::{EffectId, Handle},
 };
 
@@ -50,6 +51,8 @@ pub(super) struct Ears {
     pub(super) settings: mpsc::Receiver<(Settings, Mode, oneshot::Sender<Places>)>,
     /// What people ask for.
     pub(super) commands: mpsc::Receiver<Asked>,
+    /// What was seen because a person asked for it; they wait for the answer.
+    pub(super) looked: mpsc::Receiver<Looked>,
     /// Steps that have ended, what was seen of the engine.
     pub(super) events: mpsc::Receiver<Event>,
     /// What sources say. Bounded: when the loop is behind, sources wait.
@@ -68,6 +71,8 @@ pub(super) struct Hands {
     pub(super) looks: mpsc::Sender<ProjectName>,
     /// State cannot be written; told from memory.
     pub(super) troubles: mpsc::Sender<String>,
+    /// What systemd is told.
+    pub(super) pulse: Pulse,
 }
 
 /// The loop and what it owns.
@@ -119,10 +124,14 @@ impl Heart {
             self.hand_on(id, effect).await;
         }
         self.publish();
+        self.hands.pulse.ready();
         let mut checkpoint = ticks(CHECKPOINT);
         let mut snapshot = ticks(SNAPSHOT);
         let notices = self.hands.notices.clone();
         loop {
+            // At least once a second, because of the snapshots.
+            self.hands.pulse.beat();
+            hang::here().await;
             let due = self.due();
             tokio::select! {
                 biased;
@@ -136,6 +145,10 @@ impl Heart {
                     let given = self.take(Event::Command(command)).await;
                     // The person may have gone; the command was carried out all the same.
                     let _ = answer.send(given.unwrap_or_else(no_answer));
+                }
+                Some((seen, answer)) = ears.looked.recv() => {
+                    let taken = self.look(seen).await;
+                    let _ = answer.send(taken);
                 }
                 Some(event) = ears.events.recv() => { self.take(event).await; }
                 Ok(room) = notices.reserve(), if !self.waiting.is_empty() => {
@@ -155,6 +168,7 @@ impl Heart {
     /// Lets the step that runs come to its end; the next begins after a start.
     async fn stop(mut self, mut events: mpsc::Receiver<Event>) {
         self.stopping = true;
+        self.hands.pulse.stopping(!self.running.is_empty());
         let until = Instant::now() + STOP_WITHIN;
         while !self.running.is_empty() {
             tokio::select! {
@@ -240,6 +254,14 @@ impl Heart {
             (Some(trouble), Err(_)) => Err(nothing_done(trouble.clone())),
             (_, answer) => answer,
         }
+    }
+
+    /// Takes what a person asked to be seen; readers see it when this returns.
+    async fn look(&mut self, seen: Observation) -> Result<(), Refusal> {
+        self.take(Event::Observed(seen)).await;
+        self.publish();
+        let hint = "make the state directory writable".to_owned();
+        self.trouble.clone().map_or(Ok(()), |message| Err(Refusal { message, hint }))
     }
 
     fn note_engine(&mut self, event: &Event, now: Moment) {
@@ -345,7 +367,7 @@ impl Heart {
         }
     }
 
-    fn publish(&self) {
+    fn publish(&mut self) {
         let now = self.clock.now();
         let projects = self.core.views(now).into_iter().map(|mut view| {
             if let Some(trouble) = &self.trouble {
@@ -365,6 +387,7 @@ impl Heart {
             trouble: self.trouble.clone(),
             behind: Duration::ZERO,
         };
+        self.hands.pulse.tell(&snapshot);
         self.hands.snapshots.send_replace(Arc::new(snapshot));
     }
 

@@ -55,12 +55,21 @@ impl Bench {
             trouble: None,
             behind: Duration::ZERO,
         }));
-        let hands =
-            Hands { steps, notices: notice_to, snapshots: snapshot_to, wanted, looks, troubles };
-        let ears = Ears { settings, commands, events, samples, stop: CancellationToken::new() };
+        let hands = Hands {
+            steps,
+            notices: notice_to,
+            snapshots: snapshot_to,
+            wanted,
+            looks,
+            troubles,
+            pulse: Pulse::default(),
+        };
+        let (looked_to, from_looks) = mpsc::channel(1);
+        let stop = CancellationToken::new();
+        let ears = Ears { settings, commands, looked: from_looks, events, samples, stop };
         let heart = Heart::new(core, Mode::Act, clock, opened.handle, hands);
         let life = tokio::spawn(heart.live(pending, ears));
-        let open = Box::new((command_to, sample_to, kept, told, looked));
+        let open = Box::new((command_to, looked_to, sample_to, kept, told, looked));
         Self { dir, events: event_to, orders, notices, snapshots, life, _open: open }
     }
 

@@ -67,6 +67,13 @@ pub(super) fn fact(fact: &Fact) {
         Fact::RollbackEnded { incident, outcome, reason, .. } => {
             tracing::warn!(id = %incident, outcome = outcome.as_str(), reason, "rollback.ended");
         }
+        Fact::AbortAsked { incident, .. } => tracing::warn!(id = %incident, "rollback.abort_asked"),
+        Fact::Announced { project, id, .. } => tracing::info!(%project, id, "deploy.announced"),
+        Fact::CommandEnded { project, .. } => tracing::info!(%project, "deploy.command_ended"),
+        Fact::AnnouncementOver { project, ran_out: true, .. } => {
+            tracing::warn!(%project, "deploy.over: its limit has passed, and nobody said its end");
+        }
+        Fact::AnnouncementOver { project, .. } => tracing::info!(%project, "deploy.over"),
         Fact::Paused { project, reason, .. } => tracing::info!(%project, reason, "project.paused"),
         Fact::Resumed { project, .. } => tracing::info!(%project, "project.resumed"),
     }

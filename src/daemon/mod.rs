@@ -16,6 +16,7 @@ mod looker;
 mod notifier;
 mod reload;
 mod start;
+mod systemd;
 
 pub use fatal::Fatal;
 pub use start::run;

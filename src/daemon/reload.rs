@@ -13,7 +13,7 @@ use signal_hook_tokio::Signals;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
-use super::{Fatal, heart::Places, keeper::Ways};
+use super::{Fatal, heart::Places, keeper::Ways, systemd::Systemd};
 use crate::{
     config::{
         self,
@@ -53,6 +53,7 @@ pub(super) struct Reloader {
     pub(super) email: watch::Sender<Option<Email>>,
     pub(super) places: Places,
     pub(super) config: Config,
+    pub(super) systemd: Systemd,
 }
 
 impl Reloader {
@@ -60,7 +61,11 @@ impl Reloader {
     pub(super) async fn run(mut self, mut hears: Hears) {
         let mut running = self.start();
         while hears.recv().await.is_some() {
-            let Some(config) = self.read() else { continue };
+            self.systemd.reloading();
+            let Some(config) = self.read() else {
+                self.systemd.refused();
+                continue;
+            };
             running.stop().await;
             let (answer, places) = tokio::sync::oneshot::channel();
             if self.settings.send((config.settings(), config.mode, answer)).await.is_err() {
@@ -73,6 +78,7 @@ impl Reloader {
             self.needs.sources = config.sources.clone();
             (self.places, self.config) = (places, config);
             running = self.start();
+            self.systemd.reloaded();
             tracing::info!("daemon.reloaded");
         }
     }

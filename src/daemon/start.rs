@@ -21,6 +21,7 @@ use super::{
     looker,
     notifier::Notifier,
     reload::{self, Reloader},
+    systemd::Systemd,
 };
 use crate::{
     api::{
@@ -128,6 +129,8 @@ impl Daemon {
         let (test_to, tests) = mpsc::channel(COMMANDS);
         let (trouble_to, troubles) = mpsc::channel(1);
         let (look_to, looks) = mpsc::channel(ORDERS);
+        let (asked_to, asked) = mpsc::channel(COMMANDS);
+        let (looked_to, looked) = mpsc::channel(COMMANDS);
         let (wanted_to, wanted) = watch::channel(Wanted(core.kept()));
         let (snapshot_to, snapshots) = watch::channel(Arc::new(nothing_yet(&config, &clock)));
         let (names_to, names) = watch::channel(reload::names(&config));
@@ -152,8 +155,13 @@ impl Daemon {
             events: happenings.clone(),
             samples: sample_to,
         };
-        let doors =
-            Doors { snapshots, commands: command_to, test_notify: test_to, clock: clock.clone() };
+        let doors = Doors {
+            snapshots,
+            commands: command_to,
+            looks: asked_to,
+            test_notify: test_to,
+            clock: clock.clone(),
+        };
 
         let mut tasks = Tasks::default();
         tasks.spawn(serve_socket(socket, doors.clone(), stop.clone()));
@@ -164,7 +172,7 @@ impl Daemon {
             keeper::run(wanted, ways, happenings.subscribe(), engine.clone(), event_to.clone());
         tasks.run(keeping);
         tasks.run(executor::run(orders, engine.clone(), event_to.clone()));
-        tasks.run(looker::run(looks, engine.clone(), event_to.clone()));
+        tasks.run(looker::run(looks, asked, engine.clone(), event_to.clone(), looked_to));
         tasks.run(report_leftovers(engine.clone(), pending_names(&config)));
         tasks.run(engine.watch(names, event_to));
         let notifier =
@@ -177,6 +185,7 @@ impl Daemon {
             async move { docker.follow(clock, happenings).await }
         };
         tasks.run(following);
+        let systemd = Systemd::default();
         let reloader = Reloader {
             needs,
             settings: settings_to,
@@ -185,6 +194,7 @@ impl Daemon {
             email: email_to,
             places: core.places(),
             config: config.clone(),
+            systemd: systemd.clone(),
         };
         tasks.run(reloader.run(hears));
 
@@ -195,8 +205,10 @@ impl Daemon {
             wanted: wanted_to,
             troubles: trouble_to,
             looks: look_to,
+            pulse: systemd.pulse(),
         };
-        let ears = Ears { settings: settings_from, commands, events, samples, stop: stop.clone() };
+        let (settings, stop) = (settings_from, stop.clone());
+        let ears = Ears { settings, commands, looked, events, samples, stop };
         let heart = Heart::new(core, config.mode, clock, store.clone(), hands);
         heart.live(pending, ears).await;
         tasks.end().await;

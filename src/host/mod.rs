@@ -3,6 +3,7 @@
 
 pub mod clock;
 pub mod death;
+pub mod hang;
 pub mod http;
 pub mod limits;
 pub mod secret;

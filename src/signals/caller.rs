@@ -2,11 +2,11 @@
 //! read for each request, so that one that was changed is used at once.
 
 use std::{
-    sync::atomic::{AtomicBool, Ordering},
+    sync::{Mutex, PoisonError},
     time::Duration,
 };
 
-use tokio::sync::OnceCell;
+use tokio::{sync::OnceCell, time::Instant};
 use url::Url;
 
 use crate::{
@@ -17,13 +17,16 @@ use crate::{
     },
 };
 
+/// What was used up is no longer, when it was not for this long.
+const OVER: Duration = Duration::from_secs(60);
+
 /// Asks one source over HTTP.
 pub(super) struct Caller {
     auth: HttpAuth,
     connections: Connections,
     http: OnceCell<Http>,
-    /// The last request could not be made for want of something of our own.
-    exhausted: AtomicBool,
+    /// When a request could last not be made for want of something of our own.
+    exhausted: Mutex<Option<Instant>>,
 }
 
 /// Why there is no answer.
@@ -52,7 +55,7 @@ impl CallError {
 
 impl Caller {
     pub(super) fn new(auth: HttpAuth, connections: Connections) -> Self {
-        Self { auth, connections, http: OnceCell::new(), exhausted: AtomicBool::new(false) }
+        Self { auth, connections, http: OnceCell::new(), exhausted: Mutex::default() }
     }
 
     /// Sends a request with what lets it in.
@@ -69,11 +72,9 @@ impl Caller {
     /// Without file descriptors nobody can ask for the status either, so the
     /// log tells it, once for each time that it begins.
     fn note(&self, answer: &Result<Answer, HttpError>) {
-        let exhausted = matches!(answer, Err(HttpError::Exhausted { .. }));
-        if !self.exhausted.swap(exhausted, Ordering::Relaxed)
-            && let Err(error) = answer
-            && exhausted
-        {
+        let Err(error @ HttpError::Exhausted { .. }) = answer else { return };
+        let mut last = self.exhausted.lock().unwrap_or_else(PoisonError::into_inner);
+        if last.replace(Instant::now()).is_none_or(|last| last.elapsed() > OVER) {
             tracing::error!(%error, "signals.source.unasked");
         }
     }

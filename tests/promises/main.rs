@@ -17,6 +17,8 @@ mod support;
 
 mod bad_input;
 mod crash;
+mod deploying;
+mod examples;
 mod guards;
 mod health;
 mod known_bad;

@@ -291,6 +291,10 @@ impl Account {
             Fact::Resumed { .. } => self.paused = false,
             Fact::DeploymentGrew { .. }
             | Fact::Acquitted { .. }
+            | Fact::AbortAsked { .. }
+            | Fact::Announced { .. }
+            | Fact::CommandEnded { .. }
+            | Fact::AnnouncementOver { .. }
             | Fact::KnownBad { .. }
             | Fact::StepBegan { .. }
             | Fact::StepEnded { .. }

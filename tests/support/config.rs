@@ -48,6 +48,11 @@ impl Config {
         self
     }
 
+    /// Another bake than the 30 seconds of tests.
+    pub fn bake(self, lasts: &str) -> Self {
+        self.instead("bake = \"30s\"", &format!("bake = \"{lasts}\""))
+    }
+
     /// Another value for a key that [`Config::new`] has written.
     pub fn instead(mut self, usual: &str, key: &str) -> Self {
         assert!(self.project.contains(usual), "{usual} is not in {}", self.project);

@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeSet, net::SocketAddr, time::Duration};
 
+use rollbackd_core::event::Refusal;
 use serde_json::Value;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -12,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::*;
 use crate::{
-    api::{Asked, EngineAway, TestNotify, bind::bind_tcp, samples, serve::serve_tcp},
+    api::{Asked, AskedLook, EngineAway, TestNotify, bind::bind_tcp, samples, serve::serve_tcp},
     host::clock::Clock,
 };
 
@@ -21,6 +22,7 @@ struct House {
     doors: Doors,
     snapshots: watch::Sender<Arc<Snapshot>>,
     commands: mpsc::Receiver<Asked>,
+    looks: mpsc::Receiver<AskedLook>,
     _test_notify: mpsc::Receiver<TestNotify>,
     clock: Clock,
 }
@@ -30,9 +32,15 @@ fn house(snapshot: Snapshot) -> House {
     let (snapshots, seen) = watch::channel(Arc::new(snapshot));
     let (command, commands) = mpsc::channel(1);
     let (test, test_notify) = mpsc::channel(1);
-    let doors =
-        Doors { snapshots: seen, commands: command, test_notify: test, clock: clock.clone() };
-    House { doors, snapshots, commands, _test_notify: test_notify, clock }
+    let (look, looks) = mpsc::channel(1);
+    let doors = Doors {
+        snapshots: seen,
+        commands: command,
+        looks: look,
+        test_notify: test,
+        clock: clock.clone(),
+    };
+    House { doors, snapshots, commands, looks, _test_notify: test_notify, clock }
 }
 
 /// Listens on TCP with any router until dropped.
@@ -95,6 +103,37 @@ async fn every_document_has_the_contracts_fields() {
     );
     has(&history[1]["steps"][0], "name kind began_at ended_at attempts outcome output");
     has(&history[1]["phases"], "detect decide act verify");
+}
+
+#[tokio::test]
+async fn a_look_is_answered_when_it_was_taken_and_only_the_socket_may_ask_for_one() {
+    let mut house = house(samples::snapshot());
+    let (address, _stop) = listen(&house).await;
+    assert_eq!(ask(address, "POST", "/v1/look?project=shop").await.0, 405);
+    let rooms = Rooms { doors: house.doors.clone(), metrics: Arc::default() };
+    let asked = |project: &str| {
+        let which = Which { project: Some(project.into()) };
+        look(State(rooms.clone()), Ok(Query(which)))
+    };
+    let taken = async {
+        let (project, answer) = house.looks.recv().await.unwrap();
+        assert_eq!(project.as_str(), "shop");
+        answer.send(Ok(())).unwrap();
+    };
+    let (looked, ()) = tokio::join!(asked("shop"), taken);
+    assert_eq!(looked.unwrap().projects, ["shop".into()]);
+    let away = async {
+        let (_, answer) = house.looks.recv().await.unwrap();
+        let (message, hint) = ("it is away".to_owned(), String::new());
+        answer.send(Err(Refusal { message, hint })).unwrap();
+    };
+    let (looked, ()) = tokio::join!(asked("shop"), away);
+    let problem = looked.unwrap_err();
+    assert_eq!(
+        (problem.status, problem.body.code.as_str()),
+        (StatusCode::SERVICE_UNAVAILABLE, "unseen")
+    );
+    assert_eq!(asked("nobody").await.unwrap_err().status, StatusCode::NOT_FOUND);
 }
 
 #[tokio::test]

@@ -35,6 +35,24 @@ pub(in crate::cli) fn is_unarmed(service: &Service) -> bool {
     !service.armed && !service.triggers.is_empty()
 }
 
+/// What keeps `status --check` from being content, a line each: `shop/web: why`.
+pub(in crate::cli) fn unarmed(status: &Status) -> Vec<String> {
+    let engine = status.engine.as_ref().map(|why| format!("the engine does not answer: {why}"));
+    let line = |project: &Project, service: &Service| {
+        let why = match service.reasons.is_empty() {
+            true => "unarmed".to_owned(),
+            false => service.reasons.join("; "),
+        };
+        let line = format!("{}/{}: {why}", project.name, service.name);
+        line.split_whitespace().collect::<Vec<_>>().join(" ")
+    };
+    let services = status.projects.iter().flat_map(|project| {
+        let unarmed = project.services.iter().filter(|service| is_unarmed(service));
+        unarmed.map(move |service| line(project, service))
+    });
+    engine.into_iter().chain(status.trouble.clone()).chain(services).collect()
+}
+
 fn head(status: &Status, reader: &Reader) -> String {
     let services = || status.projects.iter().flat_map(|project| &project.services);
     let watched = services().filter(|service| !service.triggers.is_empty()).count();
@@ -133,6 +151,13 @@ fn situation(project: &Project, reader: &Reader) -> Vec<String> {
     let mut lines = Vec::new();
     if let Some(id) = project.rollback {
         lines.push(format!("rollback {id} runs: rollbackd history {id}"));
+    }
+    if let Some(announced) = &project.announced {
+        lines.push(format!(
+            "`rollbackd deploy` is at work since {}, until {} at the latest: nothing is rolled back",
+            when(announced.since, reader),
+            clock(announced.until, reader),
+        ));
     }
     if let Some(at) = project.deploying_since {
         lines.push(format!("a deployment is under way since {}", when(at, reader)));

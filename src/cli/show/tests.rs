@@ -40,6 +40,7 @@ fn status_of_a_bad_night() {
 
     billing  no revision recorded yet
       rollback 9 runs: rollbackd history 9
+      `rollbackd deploy` is at work since 10:42:32 (41s ago), until 11:27:32 at the latest: nothing is rolled back
       a deployment is under way since 10:42:41 (32s ago)
       paused until 11:40:12 (in 56m): database migration
       mode observe: rollbackd decides and tells, and touches nothing
@@ -77,6 +78,8 @@ fn status_on_a_narrow_terminal() {
 
     billing  no revision recorded yet
       rollback 9 runs: rollbackd history 9
+      `rollbackd deploy` is at work since 10:42:32 (41s ago), until 11:27:32 at the
+      latest: nothing is rolled back
       a deployment is under way since 10:42:41 (32s ago)
       paused until 11:40:12 (in 56m): database migration
       mode observe: rollbackd decides and tells, and touches nothing

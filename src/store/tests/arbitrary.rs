@@ -209,11 +209,17 @@ pub(super) fn fact() -> impl Strategy<Value = Fact> {
         (project(), option::of(moment()), text(), moment())
             .prop_map(|(project, until, reason, at)| Fact::Paused { project, until, reason, at }),
         (project(), moment()).prop_map(|(project, at)| Fact::Resumed { project, at }),
+        (id(), moment()).prop_map(|(incident, at)| Fact::AbortAsked { incident, at }),
+        (project(), text(), moment(), moment())
+            .prop_map(|(project, id, at, until)| Fact::Announced { project, id, at, until }),
+        (project(), moment()).prop_map(|(project, at)| Fact::CommandEnded { project, at }),
+        (project(), moment(), any::<bool>())
+            .prop_map(|(project, at, ran_out)| Fact::AnnouncementOver { project, at, ran_out }),
     ]
 }
 
 /// A number a variant; how many there are.
-pub(super) const VARIANTS: usize = 21;
+pub(super) const VARIANTS: usize = 25;
 
 pub(super) fn variant(fact: &Fact) -> usize {
     match fact {
@@ -238,5 +244,9 @@ pub(super) fn variant(fact: &Fact) -> usize {
         Fact::Paused { .. } => 15,
         Fact::Resumed { .. } => 16,
         Fact::Alerted { .. } => 17,
+        Fact::AbortAsked { .. } => 21,
+        Fact::Announced { .. } => 22,
+        Fact::CommandEnded { .. } => 23,
+        Fact::AnnouncementOver { .. } => 24,
     }
 }
