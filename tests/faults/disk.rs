@@ -139,3 +139,30 @@ fn a_state_directory_that_is_read_only_or_full_at_the_start_ends_with_1_and_says
     let daemon = Daemon::start(&broken.project, &broken.config());
     daemon.wait_armed();
 }
+
+#[test]
+fn a_state_file_that_is_damaged_or_of_a_newer_version_ends_with_1_and_is_left_as_it_is() {
+    let directory = tempfile::tempdir().unwrap();
+    let text = "state_dir = \"state\"\n[api]\nsocket = \"rollbackd.sock\"\n[docker]\n\
+                host = \"unix:///nowhere/docker.sock\"\n[project.shop]\n";
+    fs::write(directory.path().join("rollbackd.toml"), text).unwrap();
+    let file = directory.path().join("state/state.db");
+    drop(rollbackd::store::open(&directory.path().join("state")).unwrap());
+    until("the store has let go of its directory", || {
+        rollbackd::store::open(&directory.path().join("state")).is_ok().then_some(())
+    });
+    let said = |word: &str| {
+        let before = fs::read(&file).unwrap();
+        let ran = rollbackd(directory.path(), &["--config", "rollbackd.toml", "run"]);
+        assert_eq!(ran.code, 1, "{ran:?}");
+        assert!(ran.err.contains(word) && ran.err.contains("move the file aside"), "{ran:?}");
+        assert!(fs::read(&file).unwrap() == before, "the file was changed");
+    };
+    until("the store has let go of its file", || {
+        let state = rusqlite::Connection::open(&file).unwrap();
+        state.execute_batch("PRAGMA journal_mode = DELETE; PRAGMA user_version = 77").ok()
+    });
+    said("was written by a newer rollbackd (format 77");
+    fs::write(&file, "torn apart ".repeat(500)).unwrap();
+    said("is damaged");
+}

@@ -41,7 +41,9 @@ fn an_engine_that_hangs_is_told_with_the_limit_and_armed_again_when_it_answers()
 #[test]
 fn a_rollback_is_carried_out_on_an_engine_that_answers_late_and_cuts_its_events() {
     let (broken, proxy) = (Broken::new(), Proxy::start());
-    let daemon = Daemon::start(&broken.project, &broken.behind(&proxy));
+    // Longer than Compose takes between two changes on a busy machine.
+    let config = broken.behind(&proxy).instead("settle = \"1s\"", "settle = \"6s\"");
+    let daemon = Daemon::start(&broken.project, &config);
     daemon.wait_armed();
     proxy.mood(Mood::Late(Duration::from_millis(150)));
     let cut = thread::scope(|scope| {

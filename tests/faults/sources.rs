@@ -89,8 +89,8 @@ fn sources_that_are_down_slow_lying_dripping_or_endless_are_named_and_keep_nobod
             wait_blind(&daemon, &format!("{kind}-{state}"), late);
         }
     }
-    wait_blind(&daemon, "prometheus-lies", "");
-    wait_blind(&daemon, "scrape-lies", "");
+    wait_blind(&daemon, "prometheus-lies", "does not answer as a Prometheus server does");
+    wait_blind(&daemon, "scrape-lies", "the page is no metrics page");
     wait_blind(&daemon, "prometheus-endless", "more than 1 MiB, which is not read further");
     wait_blind(&daemon, "scrape-endless", "more than 8 MiB, which is not read further");
     for state in ["down", "slow", "lies", "drips"] {
