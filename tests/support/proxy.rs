@@ -37,10 +37,19 @@ pub type Instead = Box<dyn Fn(&str) -> Option<Value> + Send + Sync>;
 /// What the engine's answer to a GET becomes.
 pub type After = Box<dyn Fn(&str, Value) -> Value + Send + Sync>;
 
+/// A connection that is open.
+struct Open {
+    /// It is the stream of events.
+    events: bool,
+    /// Writers take turns.
+    writer: Arc<Mutex<UnixStream>>,
+    /// To cut it without waiting for a writer.
+    stream: UnixStream,
+}
+
 struct Inside {
     mood: Mutex<Mood>,
-    /// Every connection that is open; those of events by themselves.
-    open: Mutex<Vec<(bool, Arc<Mutex<UnixStream>>, UnixStream)>>,
+    open: Mutex<Vec<Open>>,
     says: Mutex<Option<Arc<(Instead, After)>>>,
     requests: AtomicU64,
 }
@@ -110,7 +119,7 @@ impl Proxy {
     pub fn tell(&self, events: &[Value]) {
         let all: Vec<_> = {
             let open = locked(&self.inside.open);
-            open.iter().filter(|one| one.0).map(|one| Arc::clone(&one.1)).collect()
+            open.iter().filter(|one| one.events).map(|one| Arc::clone(&one.writer)).collect()
         };
         for event in events {
             for stream in &all {
@@ -155,12 +164,12 @@ impl Inside {
     fn cut(&self, which: impl Fn(bool) -> bool) -> usize {
         let mut open = locked(&self.open);
         let before = open.len();
-        open.retain(|(events, _, stream)| {
-            if which(*events) {
+        open.retain(|one| {
+            if which(one.events) {
                 // It may have been closed by the other side.
-                let _ = stream.shutdown(Shutdown::Both);
+                let _ = one.stream.shutdown(Shutdown::Both);
             }
-            !which(*events)
+            !which(one.events)
         });
         before - open.len()
     }
@@ -172,8 +181,8 @@ impl Inside {
         let (method, path) = (words.next()?.to_owned(), words.next()?.to_owned());
         let events = path.contains("/events");
         let writer = Arc::new(Mutex::new(client.try_clone().ok()?));
-        let own = client.try_clone().ok()?;
-        locked(&self.open).push((events, Arc::clone(&writer), own));
+        let stream = client.try_clone().ok()?;
+        locked(&self.open).push(Open { events, writer: Arc::clone(&writer), stream });
         self.wait();
         let says = locked(&self.says).clone();
         if events {
@@ -186,7 +195,7 @@ impl Inside {
             self.plain(&head, client);
         }
         let _ = client.shutdown(Shutdown::Both);
-        locked(&self.open).retain(|one| !Arc::ptr_eq(&one.1, &writer));
+        locked(&self.open).retain(|one| !Arc::ptr_eq(&one.writer, &writer));
         Some(())
     }
 
