@@ -1,6 +1,7 @@
 //! Death at every durable boundary: the core, the executor of steps and the
 //! store on the engine model. At each commit and each change of the engine the
 //! daemon is killed once, started again, and must finish what it had begun, once.
+//! And a disk that is full at every write, instead of a death.
 #![cfg(feature = "testing")]
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
@@ -103,6 +104,10 @@ struct Machine {
     bad: ImageId,
     /// The run of a step in which a person stops the rollback, twice.
     abort_in: Option<u32>,
+    /// The disk is full for these writes of the next life: the first and how
+    /// many; then how many writes there were.
+    full: (u64, u64),
+    writes: u64,
 }
 
 impl Machine {
@@ -115,8 +120,8 @@ impl Machine {
         let shop = Service::new("shop", "web", "shop:latest").replicas(replicas);
         model.up(&shop).unwrap();
         let disk = tempfile::tempdir().unwrap();
-        let (told, bad, abort_in) = (Vec::new(), good, None);
-        let mut machine = Self { clock, model, disk, told, good, bad, abort_in };
+        let (told, bad, abort_in, full, writes) = (Vec::new(), good, None, (0, 0), 0);
+        let mut machine = Self { clock, model, disk, told, good, bad, abort_in, full, writes };
         machine.live(|life| life.core.views(life.now())[0].revision.is_some());
         machine.bad = machine.model.import("shop:latest", Behaviour::Runs);
         machine.model.up(&shop).unwrap();
@@ -128,10 +133,13 @@ impl Machine {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
             let mut life = Life::begin(self);
+            let (first, count) = life.machine.full;
+            life.store.refuse_from(first, count).await.unwrap();
             for _ in 0..600 {
                 life.second().await;
                 if goal(&life) {
                     life.deliver().await;
+                    life.machine.writes = life.store.writes().await.unwrap();
                     return;
                 }
             }
@@ -190,6 +198,8 @@ struct Life<'a> {
     store: store::Handle,
     engine: Engine,
     effects: VecDeque<(EffectId, Effect)>,
+    /// What steps reported while the state could not be written.
+    unsaved: Vec<Event>,
 }
 
 impl<'a> Life<'a> {
@@ -207,7 +217,8 @@ impl<'a> Life<'a> {
             machine.disk.path(),
             false,
         ));
-        Self { machine, core, store: handle, engine, effects: pending.into() }
+        let (effects, unsaved) = (pending.into(), Vec::new());
+        Self { machine, core, store: handle, engine, effects, unsaved }
     }
 
     fn now(&self) -> Moment {
@@ -219,11 +230,16 @@ impl<'a> Life<'a> {
     }
 
     async fn second(&mut self) {
+        for report in std::mem::take(&mut self.unsaved) {
+            self.turn(report).await;
+        }
         self.deliver().await;
         self.pass(SECOND);
         let shop = ProjectName::new("shop");
-        let seen = self.engine.observe(&shop).await.unwrap();
-        self.turn(Event::Observed(seen)).await;
+        // What was seen is also recorded; where that cannot be, it is looked again.
+        if let Ok(seen) = self.engine.observe(&shop).await {
+            self.turn(Event::Observed(seen)).await;
+        }
         for (project, revisions) in self.core.kept() {
             for revision in revisions {
                 let problem = self.engine.restorable(&revision).await.unwrap();
@@ -251,6 +267,7 @@ impl<'a> Life<'a> {
 
     async fn turn(&mut self, event: Event) {
         let mut turn = Turn::default();
+        let report = matches!(event, Event::StepEnded { .. }).then(|| event.clone());
         self.core.handle(self.now(), event, &mut turn);
         if turn.facts.is_empty() && turn.effects.is_empty() {
             return;
@@ -259,8 +276,12 @@ impl<'a> Life<'a> {
         let anchor = self.machine.clock.anchor();
         let ids = self.store.commit(anchor, turn.facts.clone(), turn.effects.clone()).await;
         boundary("commit after");
+        let Ok(ids) = ids else {
+            self.core.dropped();
+            return self.unsaved.extend(report);
+        };
         turn.facts.iter().for_each(|fact| self.core.apply(fact));
-        self.effects.extend(ids.unwrap().into_iter().zip(turn.effects));
+        self.effects.extend(ids.into_iter().zip(turn.effects));
     }
 
     /// Hands on every effect, as the daemon does.
@@ -291,7 +312,8 @@ impl<'a> Life<'a> {
                     boundary("told");
                 }
             }
-            self.store.acknowledge(id).await.unwrap();
+            // Unacknowledged, it is handed on again at the next start.
+            drop(self.store.acknowledge(id).await);
         }
     }
 }
@@ -362,6 +384,28 @@ fn killed_while_a_failed_target_is_undone_what_ran_runs_again() {
         let Some(at) = machine.live_and_die(n) else { break };
         machine.live(ended);
         finished_once(&machine, 1, &format!("killed at boundary {n}, {at}"));
+    }
+}
+
+#[test]
+fn a_disk_that_is_full_at_any_write_holds_a_rollback_up_and_loses_nothing_of_it() {
+    for times in [1, 4] {
+        let mut all = 0;
+        for n in 1.. {
+            let mut machine = Machine::with_a_bad_deployment(1);
+            machine.full = (n, times);
+            machine.live(ended);
+            if machine.writes < n {
+                break;
+            }
+            // What could not be acknowledged is handed on again.
+            machine.full = (0, 0);
+            machine.live(ended);
+            let context = format!("the disk was full at write {n}, {times} times");
+            assert_eq!(finished_once(&machine, 1, &context), Outcome::Recovered);
+            all = n;
+        }
+        assert!(all > 15, "only {all} writes");
     }
 }
 

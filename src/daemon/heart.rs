@@ -191,7 +191,7 @@ impl Heart {
         self.core.handle(now, event, &mut self.turn);
         let answer = self.turn.answer.take();
         if self.turn.facts.is_empty() && self.turn.effects.is_empty() {
-            return answer;
+            return answer.map(|answer| self.as_it_stands(answer));
         }
         let (facts, effects) =
             (std::mem::take(&mut self.turn.facts), std::mem::take(&mut self.turn.effects));
@@ -224,6 +224,15 @@ impl Heart {
         self.publish();
         self.want();
         answer
+    }
+
+    /// While the state cannot be written nothing new is known, so what a refusal
+    /// says may be out of date: then that is the reason.
+    fn as_it_stands(&self, answer: Answer) -> Answer {
+        match (&self.trouble, answer) {
+            (Some(trouble), Err(_)) => Err(nothing_done(trouble.clone())),
+            (_, answer) => answer,
+        }
     }
 
     /// Takes what a person asked to be seen; readers see it when this returns.
@@ -297,17 +306,20 @@ impl Heart {
 
     async fn checkpoint(&mut self) {
         let checkpoint: Checkpoint = self.core.checkpoint();
+        let mut suspicious = self.trouble.is_some();
         match serde_json::to_vec(&checkpoint) {
             Ok(bytes) => {
                 // It may be lost: then the next start begins with empty windows.
                 if let Err(error) = self.store.checkpoint(self.clock.anchor(), bytes).await {
                     tracing::warn!(%error, "daemon.checkpoint.failed");
+                    // The same disk: better known now than at the next decision.
+                    suspicious = true;
                 }
             }
             Err(error) => tracing::error!(%error, "daemon.checkpoint.unwritable"),
         }
         self.memory.write(&self.core, self.clock.now()).await;
-        if self.trouble.is_some() {
+        if suspicious {
             self.try_again().await;
         }
         if self.trouble.is_none() {
@@ -338,7 +350,7 @@ impl Heart {
         }
         self.trouble = Some(message.clone());
         self.publish();
-        Refusal { message, hint: "nothing was done".into() }
+        nothing_done(message)
     }
 
     fn out_of_trouble(&mut self) {
@@ -380,6 +392,10 @@ impl Heart {
             changed
         });
     }
+}
+
+fn nothing_done(message: String) -> Refusal {
+    Refusal { message, hint: "nothing was done".into() }
 }
 
 fn ticks(every: Duration) -> tokio::time::Interval {

@@ -25,6 +25,7 @@ use tokio::{
 };
 
 use super::error::DockerError;
+use crate::host::limits::exhausted;
 
 /// Largest answer that is read, in bytes: the inspect document of a container
 /// is some 10 KiB, a list of a thousand containers some 3 MiB.
@@ -112,8 +113,12 @@ impl Wire {
 
     /// What an error of the wire means.
     pub(super) fn unreachable(&self, error: &(dyn std::error::Error + 'static)) -> DockerError {
-        let kind = sources(error).find_map(|error| error.downcast_ref::<io::Error>());
-        let why = match kind.map(io::Error::kind) {
+        let error_of_io = sources(error).find_map(|error| error.downcast_ref::<io::Error>());
+        if let Some((what, remedy)) = error_of_io.and_then(exhausted) {
+            let why = format!("rollbackd itself has {what} left to ask it; {remedy}");
+            return DockerError::Unreachable { host: self.host.clone(), why };
+        }
+        let why = match error_of_io.map(io::Error::kind) {
             Some(io::ErrorKind::NotFound) => "its socket does not exist; is Docker running?".into(),
             Some(io::ErrorKind::ConnectionRefused) => {
                 "nothing listens there; is Docker running?".into()

@@ -6,12 +6,20 @@
 
 #[cfg(feature = "testing")]
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
-use std::{fs, sync::Arc, time::Duration};
+use std::{
+    fs,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use jiff::Timestamp;
 use rollbackd_core::moment::Moment;
 use rustix::time::{ClockId, clock_gettime};
 use serde::{Deserialize, Serialize};
+
+mod dates;
+
+use dates::Dates;
 
 /// Where the axis stood at one instant: enough to go on from after a restart.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -28,7 +36,13 @@ pub struct Anchor {
 
 /// The clock. Cheap to clone; all clones are one.
 #[derive(Clone, Debug)]
-pub struct Clock(Arc<Kind>);
+pub struct Clock(Arc<Inside>);
+
+#[derive(Debug)]
+struct Inside {
+    kind: Kind,
+    dates: Mutex<Dates>,
+}
 
 #[derive(Debug)]
 enum Kind {
@@ -62,7 +76,7 @@ impl Clock {
             }
         };
         let began = Anchor { boot_id: boot_id.clone(), boot_nanos, wall_nanos, moment };
-        Self(Arc::new(Kind::Real { boot_id, began }))
+        Self::of(Kind::Real { boot_id, began })
     }
 
     /// A clock that stands at a moment until [`Clock::set`]; wall time equals it
@@ -70,13 +84,17 @@ impl Clock {
     #[cfg(feature = "testing")]
     #[must_use]
     pub fn manual(at: Moment) -> Self {
-        Self(Arc::new(Kind::Manual(AtomicU64::new(at.as_nanos()), AtomicI64::new(0))))
+        Self::of(Kind::Manual(AtomicU64::new(at.as_nanos()), AtomicI64::new(0)))
+    }
+
+    fn of(kind: Kind) -> Self {
+        Self(Arc::new(Inside { kind, dates: Mutex::default() }))
     }
 
     /// Moves a manual clock; a real one does not move.
     #[cfg(feature = "testing")]
     pub fn set(&self, at: Moment) {
-        if let Kind::Manual(now, _) = &*self.0 {
+        if let Kind::Manual(now, _) = &self.0.kind {
             now.store(at.as_nanos(), Ordering::SeqCst);
         }
     }
@@ -85,7 +103,7 @@ impl Clock {
     /// clock's axis. A real one is not moved.
     #[cfg(feature = "testing")]
     pub fn set_wall_ahead(&self, nanos: i64) {
-        if let Kind::Manual(_, ahead) = &*self.0 {
+        if let Kind::Manual(_, ahead) = &self.0.kind {
             ahead.store(nanos, Ordering::SeqCst);
         }
     }
@@ -93,7 +111,7 @@ impl Clock {
     /// What moment it is.
     #[must_use]
     pub fn now(&self) -> Moment {
-        match &*self.0 {
+        match &self.0.kind {
             Kind::Real { began, .. } => {
                 began.moment + Duration::from_nanos(boot_nanos().saturating_sub(began.boot_nanos))
             }
@@ -111,7 +129,7 @@ impl Clock {
     /// Where the axis stands now, to be stored.
     #[must_use]
     pub fn anchor(&self) -> Anchor {
-        let boot_id = match &*self.0 {
+        let boot_id = match &self.0.kind {
             Kind::Real { boot_id, .. } => boot_id.clone(),
             #[cfg(feature = "testing")]
             Kind::Manual(..) => String::new(),
@@ -135,6 +153,15 @@ impl Clock {
         Moment::from_nanos(nanos).min(self.now())
     }
 
+    /// Likewise, but what was once said of a wall time is said of it again: a
+    /// start an hour ago does not become one of this moment because somebody
+    /// set the clock back. For dates that are looked at again and again.
+    #[must_use]
+    pub fn first_moment_of(&self, wall: Timestamp) -> Moment {
+        let mut dates = self.0.dates.lock().unwrap_or_else(PoisonError::into_inner);
+        dates.first(wall, || self.moment_of(wall))
+    }
+
     /// The moment this machine booted.
     #[must_use]
     pub fn booted(&self) -> Moment {
@@ -143,7 +170,7 @@ impl Clock {
 
     /// How far wall time is ahead of the axis, in nanoseconds.
     fn wall_ahead(&self) -> i128 {
-        match &*self.0 {
+        match &self.0.kind {
             Kind::Real { .. } => i128::from(wall_nanos()) - i128::from(self.now().as_nanos()),
             #[cfg(feature = "testing")]
             Kind::Manual(_, ahead) => i128::from(ahead.load(Ordering::SeqCst)),
@@ -163,4 +190,27 @@ fn nanos(clock: ClockId) -> u64 {
     let time = clock_gettime(clock);
     let seconds = u64::try_from(time.tv_sec).unwrap_or(0);
     seconds.saturating_mul(1_000_000_000) + u64::try_from(time.tv_nsec).unwrap_or(0)
+}
+
+#[cfg(all(test, feature = "testing"))]
+mod tests {
+    use super::*;
+
+    const HOUR: i64 = 3_600_000_000_000;
+
+    #[test]
+    fn a_date_that_was_looked_at_keeps_its_moment_when_the_clock_is_set() {
+        let start = Moment::from_nanos(1_800_000_000_000_000_000);
+        for set in [-HOUR, HOUR] {
+            let clock = Clock::manual(start);
+            let started = clock.wall();
+            clock.set(start + Duration::from_secs(600));
+            assert_eq!(clock.first_moment_of(started), start);
+            clock.set_wall_ahead(set);
+            assert_eq!(clock.first_moment_of(started), start);
+            assert_ne!(clock.moment_of(started), start, "as it would be dated now");
+            let now = clock.wall();
+            assert_eq!(clock.first_moment_of(now), clock.now(), "what is new is of now");
+        }
+    }
 }

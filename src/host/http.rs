@@ -13,6 +13,8 @@ use reqwest::{Certificate, Method, redirect};
 use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
+use super::limits::exhausted;
+
 /// How long an idle connection is kept for the next request.
 const IDLE: Duration = Duration::from_secs(90);
 
@@ -108,6 +110,17 @@ pub enum HttpError {
         place: String,
         /// The deepest cause.
         why: String,
+    },
+    /// This process has none left of something that asking takes. It says
+    /// nothing of who is asked.
+    #[error("rollbackd itself has {what} left to ask {place}; {remedy}")]
+    Exhausted {
+        /// Host and port.
+        place: String,
+        /// As `no file descriptor`.
+        what: &'static str,
+        /// What to do.
+        remedy: &'static str,
     },
     /// The whole call took too long.
     #[error("{place} did not answer completely within {}", humantime::format_duration(*limit))]
@@ -276,6 +289,9 @@ fn certificates(path: &Path) -> Result<Vec<Certificate>, HttpError> {
 
 fn failed(error: &reqwest::Error, place: &str) -> HttpError {
     let (place, why) = (place.to_owned(), cause(error));
+    if let Some((what, remedy)) = io_error(error).and_then(exhausted) {
+        return HttpError::Exhausted { place, what, remedy };
+    }
     if error.is_connect() {
         return match io_kind(error) {
             Some(io::ErrorKind::ConnectionRefused) => HttpError::Refused { place },
@@ -297,8 +313,12 @@ fn causes<'a>(
     std::iter::successors(Some(error), |&error| error.source())
 }
 
+fn io_error(error: &reqwest::Error) -> Option<&io::Error> {
+    causes(error).find_map(|cause| cause.downcast_ref::<io::Error>())
+}
+
 fn io_kind(error: &reqwest::Error) -> Option<io::ErrorKind> {
-    causes(error).find_map(|cause| cause.downcast_ref::<io::Error>()).map(io::Error::kind)
+    io_error(error).map(io::Error::kind)
 }
 
 fn hyper_cause(error: &reqwest::Error) -> Option<&hyper::Error> {

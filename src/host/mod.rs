@@ -5,4 +5,5 @@ pub mod clock;
 pub mod death;
 pub mod hang;
 pub mod http;
+pub mod limits;
 pub mod secret;

@@ -1,9 +1,12 @@
 //! Whom a source's requests trust and what they show to be let in: secrets are
 //! read for each request, so that one that was changed is used at once.
 
-use std::time::Duration;
+use std::{
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
 
-use tokio::sync::OnceCell;
+use tokio::{sync::OnceCell, time::Instant};
 use url::Url;
 
 use crate::{
@@ -14,11 +17,16 @@ use crate::{
     },
 };
 
+/// What was used up is no longer, when it was not for this long.
+const OVER: Duration = Duration::from_secs(60);
+
 /// Asks one source over HTTP.
 pub(super) struct Caller {
     auth: HttpAuth,
     connections: Connections,
     http: OnceCell<Http>,
+    /// When a request could last not be made for want of something of our own.
+    exhausted: Mutex<Option<Instant>>,
 }
 
 /// Why there is no answer.
@@ -37,14 +45,17 @@ impl CallError {
     pub(super) fn is_ours(&self) -> bool {
         matches!(
             self,
-            Self::Secret(_) | Self::Http(HttpError::Authority { .. } | HttpError::Tls(_))
+            Self::Secret(_)
+                | Self::Http(
+                    HttpError::Authority { .. } | HttpError::Tls(_) | HttpError::Exhausted { .. }
+                )
         )
     }
 }
 
 impl Caller {
     pub(super) fn new(auth: HttpAuth, connections: Connections) -> Self {
-        Self { auth, connections, http: OnceCell::new() }
+        Self { auth, connections, http: OnceCell::new(), exhausted: Mutex::default() }
     }
 
     /// Sends a request with what lets it in.
@@ -53,7 +64,19 @@ impl Caller {
         let made = || async { Http::new(url, &trust, self.connections) };
         // What could not be made is tried again at the next request.
         let http = self.http.get_or_try_init(made).await?;
-        Ok(http.send(request.auth(self.secrets().await?)).await?)
+        let answer = http.send(request.auth(self.secrets().await?)).await;
+        self.note(&answer);
+        Ok(answer?)
+    }
+
+    /// Without file descriptors nobody can ask for the status either, so the
+    /// log tells it, once for each time that it begins.
+    fn note(&self, answer: &Result<Answer, HttpError>) {
+        let Err(error @ HttpError::Exhausted { .. }) = answer else { return };
+        let mut last = self.exhausted.lock().unwrap_or_else(PoisonError::into_inner);
+        if last.replace(Instant::now()).is_none_or(|last| last.elapsed() > OVER) {
+            tracing::error!(%error, "signals.source.unasked");
+        }
     }
 
     /// A plain GET.

@@ -64,6 +64,8 @@ pub struct Store {
     pub(super) identity: String,
     /// The span that is being recorded.
     pub(super) span: Option<i64>,
+    #[cfg(feature = "testing")]
+    refusals: super::refusals::Refusals,
     /// Last, so that the lock outlives the connections.
     _directory: Directory,
 }
@@ -97,9 +99,17 @@ impl Store {
             }
             Err(error) => return Err(error),
         };
-        let span = None;
-        let store =
-            Self { state, samples, path, samples_path, identity, span, _directory: directory };
+        let store = Self {
+            state,
+            samples,
+            path,
+            samples_path,
+            identity,
+            span: None,
+            #[cfg(feature = "testing")]
+            refusals: super::refusals::Refusals::default(),
+            _directory: directory,
+        };
         store.tidy()?;
         Ok(store)
     }
@@ -287,6 +297,10 @@ impl Store {
         work: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<T>,
     ) -> Result<T, StoreError> {
         boundary("store.commit before");
+        #[cfg(feature = "testing")]
+        if self.refusals.next() {
+            return Err(StoreError::Full { path: self.path.clone() });
+        }
         let path = &self.path;
         let wrong = |error: rusqlite::Error| StoreError::of(path, &error);
         let begun = self.state.transaction_with_behavior(TransactionBehavior::Immediate);
@@ -303,6 +317,18 @@ impl Store {
         self.state
             .pragma_update(None, "query_only", refuse)
             .map_err(|error| StoreError::of(&self.path, &error))
+    }
+
+    /// As [`super::Handle::refuse_from`].
+    #[cfg(feature = "testing")]
+    pub(super) const fn refuse_from(&mut self, n: u64, times: u64) {
+        self.refusals.set(n, times);
+    }
+
+    /// As [`super::Handle::writes`].
+    #[cfg(feature = "testing")]
+    pub(super) const fn writes(&self) -> u64 {
+        self.refusals.writes()
     }
 
     pub(super) fn wrong(&self, error: &rusqlite::Error) -> StoreError {

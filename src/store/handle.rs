@@ -359,6 +359,31 @@ impl Handle {
         self.ask(move |store| store.refuse_writes(refuse)).await
     }
 
+    /// Makes `times` writes to `state.db` fail as on a full disk, the first of
+    /// them the `n`-th from now on.
+    ///
+    /// # Errors
+    ///
+    /// When the store is closed.
+    #[cfg(feature = "testing")]
+    pub async fn refuse_from(&self, n: u64, times: u64) -> Result<(), StoreError> {
+        self.ask(move |store| {
+            store.refuse_from(n, times);
+            Ok(())
+        })
+        .await
+    }
+
+    /// How many writes there were since [`Handle::refuse_from`].
+    ///
+    /// # Errors
+    ///
+    /// When the store is closed.
+    #[cfg(feature = "testing")]
+    pub async fn writes(&self) -> Result<u64, StoreError> {
+        self.ask(|store| Ok(store.writes())).await
+    }
+
     async fn ask<T: Send + 'static>(
         &self,
         work: impl FnOnce(&mut Store) -> Result<T, StoreError> + Send + 'static,

@@ -11,6 +11,8 @@ mod outbox;
 mod past;
 mod recorded;
 mod records;
+#[cfg(feature = "testing")]
+mod refusals;
 mod schema;
 #[cfg(test)]
 mod tests;

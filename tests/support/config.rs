@@ -66,6 +66,13 @@ impl Config {
         self
     }
 
+    /// Tables after the project's.
+    #[allow(dead_code, reason = "each binary uses what it needs")]
+    pub fn after(mut self, text: &str) -> Self {
+        self.rest += text;
+        self
+    }
+
     /// Errors over 5 % for 4 seconds, from `web`'s own metrics page.
     pub fn errors(self, project: &Project) -> Self {
         self.table("[source.page]\nkind = \"scrape\"\nservice = \"web\"\nport = 8080\n").trigger(

@@ -134,7 +134,8 @@ impl Daemon {
     pub fn stop(&mut self) -> Option<i32> {
         let mut child = self.child.take().expect("it runs");
         let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw).expect("a child's ID");
-        kill_process(pid, Signal::TERM).unwrap();
+        // It may have ended by itself.
+        let _ = kill_process(pid, Signal::TERM);
         let deadline = Instant::now() + Duration::from_secs(10);
         loop {
             if let Some(status) = child.try_wait().unwrap() {
@@ -147,6 +148,28 @@ impl Daemon {
             }
             thread::sleep(Duration::from_millis(10));
         }
+    }
+
+    /// Sends it a signal.
+    #[allow(dead_code, reason = "each binary uses what it needs")]
+    pub fn signal(&self, signal: Signal) {
+        kill_process(self.process(), signal).unwrap();
+    }
+
+    /// Its process.
+    #[allow(dead_code, reason = "each binary uses what it needs")]
+    pub fn process(&self) -> Pid {
+        let child = self.child.as_ref().expect("it runs");
+        i32::try_from(child.id()).ok().and_then(Pid::from_raw).expect("a child's ID")
+    }
+
+    /// How much memory it has, in MiB.
+    #[allow(dead_code, reason = "each binary uses what it needs")]
+    pub fn resident_mib(&self) -> u64 {
+        let path = format!("/proc/{}/status", self.process().as_raw_nonzero());
+        let status = std::fs::read_to_string(path).unwrap();
+        let line = status.lines().find(|line| line.starts_with("VmRSS:")).expect("it has memory");
+        line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() / 1024
     }
 
     /// Runs a command against it.

@@ -134,7 +134,7 @@ fn container_seen(container: &Container, clock: &Clock) -> ContainerSeen {
         id: container.id.clone(),
         state: container.state,
         health: container.health,
-        started_at: container.started.map(|started| clock.moment_of(started)),
+        started_at: container.started.map(|started| clock.first_moment_of(started)),
     }
 }
 

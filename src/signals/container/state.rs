@@ -35,7 +35,8 @@ impl State {
 
     /// Takes in a look.
     pub(super) fn take(&mut self, at: Moment, containers: &[Container]) {
-        let moment = |time: Option<jiff::Timestamp>| time.map(|time| self.clock.moment_of(time));
+        let moment =
+            |time: Option<jiff::Timestamp>| time.map(|time| self.clock.first_moment_of(time));
         let looks: Vec<_> = containers
             .iter()
             .map(|container| Look {
