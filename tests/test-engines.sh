@@ -8,6 +8,9 @@ cd "$(dirname "$0")/.."
 
 SETS=${SETS:-compose-v1 trixie sid}
 
+# Without the shop's program each test would make it anew.
+[[ -n ${ROLLBACKD_TEST_SHOP:-} ]] || exec make test-engines SETS="$SETS"
+
 say() { printf '%s\n' "test-engines: $*" >&2; }
 
 # What is run on each: the main job, what it does not do, deaths, known bad

@@ -46,7 +46,10 @@ pub fn import(reference: &str, changes: &[&str]) -> ImageId {
         words.extend(["-c", change]);
     }
     words.extend([tar.to_str().expect("the path is text"), reference]);
-    docker(&words).trim().parse().expect("an import prints the image's ID")
+    docker(&words);
+    // Podman prints more than the ID when it imports.
+    let id = docker(&["image", "inspect", "-f", "{{.Id}}", reference]);
+    id.trim().parse().expect("an image has an ID")
 }
 
 /// The volumes of the containers that a filter finds: what was bound by name
