@@ -11,10 +11,10 @@ OUT    := $(TARGET)/package
 CARGO  := cargo
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-quick bench lint package shop static rust docker tools
+.PHONY: help demo test test-engines test-quick bench lint package shop static rust docker tools
 
 help: ## this list
-	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' Makefile | while IFS='|' read -r name what; do printf '  make %-11s %s\n' "$$name" "$$what"; done
+	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' Makefile | while IFS='|' read -r name what; do printf '  make %-12s %s\n' "$$name" "$$what"; done
 
 demo: rust docker shop ## a bad deployment, and rollbackd putting it right while you watch
 	@$(CARGO) build --release --locked -p rollbackd -p rollbackd-demo
@@ -30,6 +30,10 @@ test: rust tools shop static ## all tests: core, model, and the real binary on a
 		$(PROGRAMS) $(CARGO) test --locked --workspace --features testing -- --test-threads=2; \
 	fi
 	@$(CARGO) test --locked --workspace --features testing --doc
+
+# `make test-engines SETS="compose-v1 sid"` runs some of the sets.
+test-engines: rust tools shop ## the promises on other engines and Composes that people have
+	@ROLLBACKD_TEST_SHOP=$(abspath $(SHOP)) SETS="$(SETS)" bash tests/test-engines.sh
 
 test-quick: rust ## only what needs no engine
 	@$(CARGO) test --locked --workspace --features testing --lib --bins

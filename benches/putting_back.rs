@@ -101,8 +101,8 @@ impl Bench {
         let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
         let state = project.path("state");
         let records = Records::new(store::open(&state).unwrap().handle);
-        let host = "unix:///var/run/docker.sock";
-        let (docker, clock) = (Docker::connect(host).unwrap(), Clock::resume(None));
+        let host = support::engine::host();
+        let (docker, clock) = (Docker::connect(&host).unwrap(), Clock::resume(None));
         let happenings = broadcast::channel(1024).0;
         let compose = Compose::new(docker, records, clock, happenings, &state, true);
         let engine = Engine::Compose(compose);

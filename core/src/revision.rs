@@ -118,6 +118,8 @@ pub enum Health {
     Healthy,
     /// Failing.
     Unhealthy,
+    /// The engine says a word that this version does not know.
+    Unknown,
 }
 
 /// One recorded state of a project that can be returned to.

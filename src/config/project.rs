@@ -1,7 +1,7 @@
 //! `[project.NAME]`: one project's rules and its triggers, and what can only be
 //! judged of them together.
 
-use std::{ops::Range, time::Duration};
+use std::{collections::BTreeMap, ops::Range, time::Duration};
 
 use rollbackd_core::{
     settings::{Action, AfterBake, Mode, NotRecovered, Order, ProjectSettings, Scope},
@@ -253,23 +253,35 @@ fn tell_names(findings: &Findings<'_>, triggers: &[Table<'_>]) {
         let value = table.value("name")?;
         Some((value.str()?.to_owned(), value.span, table.place.clone()))
     };
-    let names: Vec<_> = triggers.iter().filter_map(named).collect();
-    for (index, (name, place, _)) in names.iter().enumerate() {
-        if let Some((_, _, first)) = names[..index].iter().find(|(other, ..)| other == name) {
-            let line = findings.line(first);
-            let message = format!("the trigger of line {line} is called {} too", quoted(name));
-            let hint = "give each trigger of a project its own `name`";
-            findings.error(place.clone(), message, hint);
+    let mut firsts: BTreeMap<String, Range<usize>> = BTreeMap::new();
+    for (name, place, whole) in triggers.iter().filter_map(named) {
+        match firsts.get(&name) {
+            Some(first) => {
+                let line = findings.line(first);
+                let message = format!("the trigger of line {line} is called {} too", quoted(&name));
+                let hint = "give each trigger of a project its own `name`";
+                findings.error(place, message, hint);
+            }
+            None => drop(firsts.insert(name, whole)),
         }
     }
 }
 
 /// Tells triggers that are there twice by what they do.
 fn tell_twins(findings: &Findings<'_>, written: &[Written]) {
+    // By what two that are the same have in common, so that thousands are not
+    // all compared with one another.
+    let mut by_id = BTreeMap::new();
+    let mut by_work: BTreeMap<_, Vec<usize>> = BTreeMap::new();
     for (index, second) in written.iter().enumerate() {
         let trigger = &second.watch.trigger;
-        let twin = written[..index].iter().find(|first| same(&first.watch, &second.watch));
-        let Some(first) = twin else { continue };
+        let named = by_id.get(&trigger.id).copied();
+        let alike = by_work.entry(work(&second.watch)).or_default();
+        let twin = alike.iter().copied().find(|&first| same(&written[first].watch, &second.watch));
+        alike.push(index);
+        by_id.entry(&trigger.id).or_insert(index);
+        let Some(first) = named.into_iter().chain(twin).min() else { continue };
+        let first = &written[first];
         let same_name = first.watch.trigger.name == trigger.name && first.is_named;
         if same_name && second.is_named {
             continue;
@@ -283,22 +295,16 @@ fn tell_twins(findings: &Findings<'_>, written: &[Written]) {
     }
 }
 
-/// The same identity; or different names for one and the same.
+/// What it measures.
+fn work(watch: &Watch) -> (&ServiceName, &Signal, &str, &str) {
+    let trigger = &watch.trigger;
+    (&trigger.service, &trigger.signal, &trigger.source, &trigger.measures)
+}
+
+/// Of two that measure the same: different names for one and the same?
 fn same(first: &Watch, second: &Watch) -> bool {
     let (a, b) = (&first.trigger, &second.trigger);
-    let of = |watch: &Watch| {
-        let trigger = &watch.trigger;
-        (
-            trigger.service.clone(),
-            trigger.signal.clone(),
-            trigger.source.clone(),
-            trigger.measures.clone(),
-        )
-    };
-    let does_the_same = of(first) == of(second)
-        && first.ask == second.ask
-        && (a.condition, a.hold, a.action) == (b.condition, b.hold, b.action);
-    a.id == b.id || does_the_same
+    (a.condition, a.hold, a.action) == (b.condition, b.hold, b.action) && first.ask == second.ask
 }
 
 /// A breach is blamed on a deployment only within its bake: what must hold for

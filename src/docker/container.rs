@@ -174,7 +174,8 @@ fn health_of(status: &Value) -> Health {
         "starting" => Health::Starting,
         "healthy" => Health::Healthy,
         "unhealthy" => Health::Unhealthy,
-        _ => Health::None,
+        "" | "none" => Health::None,
+        _ => Health::Unknown,
     }
 }
 
@@ -218,7 +219,7 @@ mod tests {
         }))
         .unwrap();
         assert_eq!(container.state, ContainerState::Other);
-        assert_eq!(container.health, Health::None);
+        assert_eq!(container.health, Health::Unknown);
         assert_eq!(container.image_id, None);
     }
 

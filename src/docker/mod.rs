@@ -149,10 +149,7 @@ impl Docker {
     }
 
     async fn inspected(&self, label: Option<&str>) -> Result<Vec<Container>, DockerError> {
-        let list = self.ask(Call::Containers(label)).await?;
-        let ids = list.as_array().into_iter().flatten();
-        let ids: Vec<String> =
-            ids.filter_map(|entry| Some(entry["Id"].as_str()?.to_owned())).collect();
+        let ids = ids_of(&self.ask(Call::Containers(label)).await?)?;
         let looked: Vec<Option<Container>> = stream::iter(ids)
             .map(|id| async move { self.container(&id).await })
             .buffered(AT_ONCE)
@@ -275,6 +272,22 @@ impl Events {
             Self::Model(happenings) => happenings.next().await,
         }
     }
+}
+
+/// The IDs in a list of containers. An engine writes an empty one as `null`. What
+/// is no list, or names a container without an ID, cannot be read: to pass over
+/// it would look as if the container were gone.
+fn ids_of(list: &Value) -> Result<Vec<String>, DockerError> {
+    let unreadable =
+        |why: &str| DockerError::Unreadable { call: "docker.containers", why: why.to_owned() };
+    let entries = match list {
+        Value::Null => &[][..],
+        Value::Array(entries) => entries,
+        _ => return Err(unreadable("it is no list")),
+    };
+    let id = |entry: &Value| entry["Id"].as_str().map(str::to_owned);
+    let ids: Option<Vec<String>> = entries.iter().map(id).collect();
+    ids.ok_or_else(|| unreadable("a container without an ID"))
 }
 
 /// What is not there is no error to who asks whether it is.

@@ -65,7 +65,7 @@ impl Bench {
         Self::on(docker, "bench".to_owned(), clock, Kind::Model(model))
     }
 
-    /// On the real engine: `$ROLLBACKD_TEST_DOCKER`, else the usual socket.
+    /// On the real engine: `$DOCKER_HOST`, else the usual socket.
     pub(crate) fn real() -> Self {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let host = engine::host();

@@ -4,8 +4,13 @@
 use rollbackd::docker::Docker;
 
 use crate::support::{
-    config::Config, daemon::Daemon, engine::puller, mail::MailSink, project::Project,
-    registry::Registry, traffic::Traffic,
+    config::Config,
+    daemon::Daemon,
+    engine::{self, puller},
+    mail::MailSink,
+    project::Project,
+    registry::Registry,
+    traffic::Traffic,
 };
 
 #[test]
@@ -48,7 +53,7 @@ async fn what_a_puller_brings_back_is_put_back_at_once() {
     let daemon = Daemon::start(&project, &Config::new(&project).errors(&project).health(&project));
     daemon.wait_armed();
     registry.publish(&project.repository, "v2");
-    let docker = Docker::connect("unix:///var/run/docker.sock").unwrap();
+    let docker = Docker::connect(&engine::host()).unwrap();
     let name = project.container("web")["Name"].as_str().unwrap().trim_matches('/').to_owned();
 
     puller::update(&docker, &name).await.expect("there is a newer one");

@@ -1,7 +1,7 @@
 //! The daemon's configuration for a test: the usual one, only faster, and what
 //! the test is about.
 
-use super::{mail::MailSink, project::Project};
+use super::{engine::host, mail::MailSink, project::Project};
 
 /// A configuration in the making.
 pub struct Config {
@@ -91,6 +91,10 @@ impl Config {
 
     /// The file's text.
     pub fn text(&self) -> String {
-        format!("{}\n{}\n{}", self.head, self.project, self.rest)
+        let docker = match self.head.contains("[docker]") {
+            true => String::new(),
+            false => format!("[docker]\nhost = \"{}\"\n", host()),
+        };
+        format!("{}\n{docker}\n{}\n{}", self.head, self.project, self.rest)
     }
 }

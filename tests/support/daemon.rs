@@ -42,7 +42,7 @@ impl Ran {
 pub fn rollbackd(directory: &Path, arguments: &[&str]) -> Ran {
     let out = tempfile::tempfile().unwrap();
     let err = tempfile::tempfile().unwrap();
-    let mut child = Command::new(env!("CARGO_BIN_EXE_rollbackd"))
+    let mut child = Command::new(program())
         .args(arguments)
         .current_dir(directory)
         .env_remove("ROLLBACKD_CONFIG")
@@ -66,6 +66,12 @@ pub fn rollbackd(directory: &Path, arguments: &[&str]) -> Ran {
     Ran { code: status.code().unwrap_or(-1), out: whole(out), err: whole(err) }
 }
 
+/// `$ROLLBACKD_TEST_PROGRAM`, else the one that was built with the tests.
+fn program() -> PathBuf {
+    let built = || env!("CARGO_BIN_EXE_rollbackd").into();
+    std::env::var_os("ROLLBACKD_TEST_PROGRAM").map_or_else(built, PathBuf::from)
+}
+
 fn whole(mut file: File) -> String {
     use std::io::{Read, Seek};
     let mut text = String::new();
@@ -87,7 +93,7 @@ impl Daemon {
     pub fn start_again(&mut self, environment: &[(&str, &str)]) {
         assert!(self.child.is_none(), "it runs already");
         let log = OpenOptions::new().create(true).append(true).open(self.log_file()).unwrap();
-        let child = Command::new(env!("CARGO_BIN_EXE_rollbackd"))
+        let child = Command::new(program())
             .args(["--config", "rollbackd.toml", "run"])
             .current_dir(&self.directory)
             .env_remove("ROLLBACKD_CONFIG")
@@ -103,6 +109,12 @@ impl Daemon {
             assert!(ended.is_none(), "the daemon ended ({ended:?}):\n{}", self.log());
             (self.run(&["--json", "status"]).code == 0).then_some(())
         });
+    }
+
+    /// Its process.
+    #[allow(dead_code, reason = "a bench uses it")]
+    pub fn pid(&self) -> u32 {
+        self.child.as_ref().expect("it runs").id()
     }
 
     /// SIGKILL, and waited for.

@@ -117,10 +117,14 @@ impl Project {
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     }
 
-    /// Runs Compose v2 in the project's directory.
+    /// Runs Compose in the project's directory: `$ROLLBACKD_TEST_COMPOSE`, else
+    /// v2.
     pub fn compose(&self, arguments: &[&str]) -> Output {
-        Command::new("docker")
-            .arg("compose")
+        let chosen = std::env::var("ROLLBACKD_TEST_COMPOSE");
+        let chosen = chosen.unwrap_or_else(|_| "docker compose".into());
+        let mut words = chosen.split_whitespace();
+        Command::new(words.next().expect("Compose has a name"))
+            .args(words)
             .args(arguments)
             .current_dir(self.directory.path())
             .output()

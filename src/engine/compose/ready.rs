@@ -184,10 +184,11 @@ fn verdict(container: &Container, serves: bool, now: Timestamp) -> Verdict {
         (ContainerState::Running, Health::Starting) => {
             Verdict::Wait("is running, but its health check has not passed yet,".into())
         }
-        (ContainerState::Running, Health::None) if container.restarts > 0 => {
+        (ContainerState::Running, Health::None | Health::Unknown) if container.restarts > 0 => {
             ended(format!("did not stay up: it was restarted {} times", container.restarts))
         }
-        (ContainerState::Running, Health::None) => {
+        // A health in an unknown word says nothing: what it does must do.
+        (ContainerState::Running, Health::None | Health::Unknown) => {
             let ran = container.started.map(|started| now.duration_since(started));
             if ran.is_some_and(|ran| ran.unsigned_abs() >= STABLE) {
                 Verdict::Ready

@@ -72,6 +72,7 @@ impl Known {
             Health::Starting => format!("{name} {state}, health not yet known"),
             Health::Healthy => format!("{name} {state}, healthy"),
             Health::Unhealthy => format!("{name} {state}, unhealthy {} times", self.streak),
+            Health::Unknown => format!("{name} {state}, its health in an unknown word"),
         }
     }
 }

@@ -238,9 +238,32 @@ impl Ledger {
         let streaks = self.of(service).filter(|(_, known)| known.health == Health::Unhealthy);
         let streak = streaks.map(|(_, known)| u64::from(known.streak)).max().unwrap_or(0);
         let failed = self.failed(service, now, window);
-        #[expect(clippy::cast_precision_loss, reason = "nobody fails 2^53 times")]
-        let value = streak.max(failed) as f64;
-        Reading::Value(value)
+        match self.unread(service) {
+            // What is known to have failed counts, whatever else is not known.
+            Some(why) if streak.max(failed) == 0 => Reading::Missing(Missing::Failed(why)),
+            _ => {
+                #[expect(clippy::cast_precision_loss, reason = "nobody fails 2^53 times")]
+                let value = streak.max(failed) as f64;
+                Reading::Value(value)
+            }
+        }
+    }
+
+    /// Why nothing can be said of the service, where the engine speaks of it in
+    /// words that this version does not know.
+    fn unread(&self, service: &ServiceName) -> Option<String> {
+        let mut states = self.of(service).map(|(_, known)| known);
+        if let Some(odd) = self.of(service).find(|(_, known)| known.health == Health::Unknown) {
+            let name = &odd.1.name;
+            return Some(format!(
+                "the engine tells the health of {name} in a word that this version does not know"
+            ));
+        }
+        let first = states.next()?;
+        let odd = |known: &Known| known.state == ContainerState::Other;
+        (odd(first) && states.all(odd)).then(|| {
+            format!("the engine says that {} is in no state that is known here", first.name)
+        })
     }
 
     /// Bad exits of the service's containers within `window`.

@@ -153,15 +153,21 @@ impl Book {
         if let Ok(pages) = &round.0 {
             self.take(at, pages);
         }
-        let sample = |asked: &Asked| {
-            let reading = match &round.0 {
-                Ok(pages) => self.reading(at, pages, asked),
-                Err(why) => Err(Missing::Failed(why.clone())),
+        // Triggers often differ in their thresholds alone: what they have in
+        // common is worked out once.
+        let mut known: BTreeMap<_, Reading> = BTreeMap::new();
+        let mut samples = Vec::with_capacity(asked.len());
+        for asked in asked {
+            let work_out = || match &round.0 {
+                Ok(pages) => {
+                    self.reading(at, pages, asked).map_or_else(Reading::Missing, Reading::of)
+                }
+                Err(why) => Reading::Missing(Missing::Failed(why.clone())),
             };
-            let reading = reading.map_or_else(Reading::Missing, Reading::of);
-            Sample { trigger: asked.trigger, at, reading }
-        };
-        asked.iter().map(sample).collect()
+            let reading = known.entry(sum(asked)).or_insert_with(work_out).clone();
+            samples.push(Sample { trigger: asked.trigger, at, reading });
+        }
+        samples
     }
 
     fn take(&mut self, at: Moment, pages: &[Read]) {
@@ -228,6 +234,15 @@ fn usable(pages: &[Read], found: impl Fn(&Page) -> Result<(), String>) -> Result
         1 => format!("{first} (and another page)"),
         more => format!("{first} (and {more} other pages)"),
     })
+}
+
+/// What makes two numbers of one page the same.
+fn sum(asked: &Asked) -> (&Signal, Option<(Duration, u64)>) {
+    let over = match asked.watch.ask {
+        Ask::Scrape { window, min_requests, .. } => Some((window, min_requests)),
+        Ask::Prometheus { .. } | Ask::Probe { .. } | Ask::Container { .. } => None,
+    };
+    (&asked.watch.trigger.signal, over)
 }
 
 /// Over what a number is worked out.

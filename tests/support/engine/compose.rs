@@ -18,9 +18,17 @@ pub enum Tool {
 }
 
 impl Tool {
-    /// Those that are installed; at least one must be.
+    /// Those that are installed; at least one must be. v1 only where it can work:
+    /// from engine 25 (API 1.44) on, it cannot recreate a container, for the
+    /// image's `ContainerConfig` that it asks for is no longer there.
     pub fn all() -> Vec<Self> {
+        let api = super::docker(&["version", "--format", "{{.Server.APIVersion}}"]);
+        let minor = api.trim().strip_prefix("1.").and_then(|minor| minor.parse::<u32>().ok());
+        let v1_works = minor.is_some_and(|minor| minor < 44);
         let answers = |tool: &Self| {
+            if *tool == Self::V1 && !v1_works {
+                return false;
+            }
             let mut command = tool.command();
             let command = command.arg("version").stdin(Stdio::null());
             command.output().is_ok_and(|output| output.status.success())

@@ -10,9 +10,10 @@ use std::process::{Command, Output, Stdio};
 
 use rollbackd_core::words::ImageId;
 
-/// The engine's address: `$ROLLBACKD_TEST_DOCKER`, else the usual socket.
+/// The engine's address: `$DOCKER_HOST`, else the usual socket.
 pub fn host() -> String {
-    std::env::var("ROLLBACKD_TEST_DOCKER").unwrap_or_else(|_| "unix:///var/run/docker.sock".into())
+    let chosen = std::env::var("DOCKER_HOST").ok().filter(|host| !host.is_empty());
+    chosen.unwrap_or_else(|| "unix:///var/run/docker.sock".into())
 }
 
 /// Runs `docker`, which may fail.
@@ -45,7 +46,10 @@ pub fn import(reference: &str, changes: &[&str]) -> ImageId {
         words.extend(["-c", change]);
     }
     words.extend([tar.to_str().expect("the path is text"), reference]);
-    docker(&words).trim().parse().expect("an import prints the image's ID")
+    docker(&words);
+    // Podman prints more than the ID when it imports.
+    let id = docker(&["image", "inspect", "-f", "{{.Id}}", reference]);
+    id.trim().parse().expect("an image has an ID")
 }
 
 /// The volumes of the containers that a filter finds: what was bound by name

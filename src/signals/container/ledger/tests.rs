@@ -147,6 +147,24 @@ fn the_failing_streak_of_an_unhealthy_container_is_the_value() {
 }
 
 #[test]
+fn what_is_told_in_an_unknown_word_is_missing_and_not_well() {
+    let read = |story: &Story| story.ledger.health(&"web".into(), at(2), WINDOW, PATIENCE);
+    let odd = || web("a", "running", 0).with("/State/Health", json!({ "Status": "odd" }));
+    let mut story = Story::new();
+    story.look(1, &[odd(), web("b", "running", 0)]);
+    assert!(matches!(read(&story), Reading::Missing(_)), "{:?}", read(&story));
+    // What is known to be bad stays bad.
+    story.look(2, &[odd(), web("b", "running", 0).unhealthy(4)]);
+    assert_eq!(read(&story), Reading::Value(4.0));
+    let mut story = Story::new();
+    story.look(1, &[web("a", "frozen", 0)]);
+    assert!(matches!(read(&story), Reading::Missing(_)), "{:?}", read(&story));
+    // One that is being removed says nothing of the other.
+    story.look(2, &[web("a", "removing", 0), web("b", "running", 0)]);
+    assert_eq!(read(&story), Reading::Value(0.0));
+}
+
+#[test]
 fn bad_exits_are_counted_within_the_window() {
     let mut story = Story::new();
     story.look(1, &[web("a", "running", 0)]);
