@@ -31,6 +31,7 @@ pub mod run;
 pub mod settings;
 pub mod signal;
 pub mod status;
+mod through_compose;
 pub mod view;
 pub mod watch;
 pub mod why;

@@ -12,7 +12,7 @@ use http_body_util::{BodyExt, Full, Limited};
 use hyper::{Method, Request, StatusCode, body::Bytes, client::conn::http1, header};
 use hyper_util::rt::TokioIo;
 use rollbackd_core::{
-    event::Command,
+    event::{Command, Goal},
     words::{IncidentId, ProjectName},
 };
 use serde::{Serialize, de::DeserializeOwned};
@@ -28,6 +28,9 @@ const LOOK_WITHIN: Duration = Duration::from_secs(10);
 
 /// A little longer than the daemon itself waits for its loop.
 const COMMAND_WITHIN: Duration = Duration::from_secs(35);
+
+/// The same for an image, which may be pulled first.
+const IMAGE_WITHIN: Duration = Duration::from_secs(665);
 
 /// A little longer than the daemon waits for the mail server.
 const TEST_WITHIN: Duration = Duration::from_secs(95);
@@ -74,7 +77,11 @@ impl Client {
     }
 
     pub(super) async fn command(&self, command: &Command) -> Result<Accepted, Failure> {
-        self.ask(Method::POST, "/v1/command", Some(command), COMMAND_WITHIN).await
+        let within = match command {
+            Command::Rollback { to: Some(Goal::Image(_)), .. } => IMAGE_WITHIN,
+            _ => COMMAND_WITHIN,
+        };
+        self.ask(Method::POST, "/v1/command", Some(command), within).await
     }
 
     pub(super) async fn test_notify(&self) -> Result<Vec<ChannelReport>, Failure> {

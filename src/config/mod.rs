@@ -7,6 +7,7 @@
 mod addresses;
 mod ask;
 mod email;
+mod files;
 mod later;
 mod mask;
 mod nearest;

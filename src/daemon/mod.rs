@@ -9,6 +9,7 @@
 
 mod executor;
 mod fatal;
+mod goals;
 mod heart;
 mod keeper;
 mod log;

@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     Fatal, executor,
+    goals::Goals,
     heart::{self, Ears, Hands, Heart},
     keeper::{self, Wanted},
     looker,
@@ -30,7 +31,11 @@ use crate::{
     },
     config::{self, settings::Config},
     docker::{Docker, event::Happening},
-    engine::{Engine, compose::Compose, records::Records},
+    engine::{
+        Engine,
+        compose::{Calls, Compose},
+        records::Records,
+    },
     host::clock::Clock,
     signals::Needs,
     store::{self, Opened},
@@ -119,7 +124,8 @@ impl Daemon {
         drop(facts);
 
         let (happenings, _) = broadcast::channel::<Happening>(HAPPENINGS);
-        let (command_to, commands) = mpsc::channel(COMMANDS);
+        let (command_to, asked) = mpsc::channel(COMMANDS);
+        let (goal_to, commands) = mpsc::channel(COMMANDS);
         let (event_to, events) = mpsc::channel::<Event>(EVENTS);
         let (sample_to, samples) = mpsc::channel(SAMPLES);
         let (settings_to, settings_from) = mpsc::channel(1);
@@ -132,6 +138,7 @@ impl Daemon {
         let (snapshot_to, snapshots) = watch::channel(Arc::new(nothing_yet(&config, &clock)));
         let (names_to, names) = watch::channel(reload::names(&config));
         let (ways_to, ways) = watch::channel(reload::ways(&config));
+        let (files_to, files) = watch::channel(reload::files(&config));
         let (email_to, email) = watch::channel(config.email.clone());
 
         let local = config.docker.host.starts_with("unix:");
@@ -144,6 +151,8 @@ impl Daemon {
             &config.state_dir,
             local,
         );
+        let (command, host) = (config.docker.compose.clone(), config.docker.host.clone());
+        let compose = compose.calling(Calls { command, host, files });
         let engine = Engine::Compose(compose);
         let needs = Needs {
             clock: clock.clone(),
@@ -152,6 +161,8 @@ impl Daemon {
             events: happenings.clone(),
             samples: sample_to,
         };
+        let goals =
+            Goals { engine: engine.clone(), snapshots: snapshots.clone(), commands: goal_to };
         let doors =
             Doors { snapshots, commands: command_to, test_notify: test_to, clock: clock.clone() };
 
@@ -163,6 +174,7 @@ impl Daemon {
         let keeping =
             keeper::run(wanted, ways, happenings.subscribe(), engine.clone(), event_to.clone());
         tasks.run(keeping);
+        tasks.run(goals.run(asked));
         tasks.run(executor::run(orders, engine.clone(), event_to.clone()));
         tasks.run(looker::run(looks, engine.clone(), event_to.clone()));
         tasks.run(report_leftovers(engine.clone(), pending_names(&config)));
@@ -182,6 +194,7 @@ impl Daemon {
             settings: settings_to,
             names: names_to,
             ways: ways_to,
+            files: files_to,
             email: email_to,
             places: core.places(),
             config: config.clone(),

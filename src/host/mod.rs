@@ -2,6 +2,7 @@
 //! everything, files, secrets. It knows nothing of what it is used for.
 
 pub mod clock;
+pub mod command;
 pub mod death;
 pub mod http;
 pub mod secret;

@@ -95,7 +95,7 @@ impl Story<'_> {
     /// A rollback has ended.
     pub(super) fn ended(&self, incident: &Incident, outcome: Outcome, todo: &[String]) -> Page {
         let place = self.place_of(incident);
-        let to = incident.to.map_or_else(|| "what ran before".into(), |to| format!("r{to}"));
+        let to = incident.destination().unwrap_or_else(|| "what ran before".into());
         let (tone, result, over) = match outcome {
             Outcome::Recovered => (
                 Tone::Good,
@@ -370,7 +370,7 @@ fn verb(incident: &Incident) -> &'static str {
 
 /// `r2 -> r1 (error_rate 12% > 5%)`
 fn going(incident: &Incident) -> String {
-    let to = incident.to.map_or_else(|| "?".into(), |to| format!("r{to}"));
+    let to = incident.destination().unwrap_or_else(|| "?".into());
     let why = match &incident.cause {
         Cause::Breach(breach) => short(breach),
         Cause::Person { reason, .. } if reason.trim().is_empty() => "by hand".to_owned(),

@@ -10,7 +10,11 @@ use std::{
 
 use rollbackd::{
     docker::{Docker, container::Container, event::Happening},
-    engine::{Engine, compose::Compose, records::Records},
+    engine::{
+        Engine,
+        compose::{Calls, Compose},
+        records::Records,
+    },
     host::clock::Clock,
     rollback, store,
 };
@@ -38,7 +42,7 @@ pub(crate) struct Stage {
     pub(crate) engine: Engine,
     pub(crate) happenings: broadcast::Sender<Happening>,
     pub(crate) clock: Clock,
-    tool: Tool,
+    pub(crate) tool: Tool,
     /// The Compose file's folder; the state directory is in it.
     pub(crate) folder: tempfile::TempDir,
     volumes: RefCell<BTreeSet<String>>,
@@ -64,6 +68,7 @@ impl Stage {
             &state,
             host.starts_with("unix:"),
         );
+        let compose = compose.calling(Calls { host, ..Calls::default() });
         let engine = Engine::Compose(compose);
         Self {
             project,
