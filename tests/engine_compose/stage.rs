@@ -38,6 +38,7 @@ pub(crate) const INCIDENT: IncidentId = IncidentId(7);
 /// The stage.
 pub(crate) struct Stage {
     pub(crate) project: ProjectName,
+    pub(crate) store: store::Handle,
     pub(crate) docker: Docker,
     pub(crate) engine: Engine,
     pub(crate) happenings: broadcast::Sender<Happening>,
@@ -58,7 +59,8 @@ impl Stage {
         let state = folder.path().join("state");
         let docker = Docker::connect(&host).expect("the host is an address");
         let clock = Clock::resume(None);
-        let records = Records::new(store::open(&state).expect("the store opens").handle);
+        let store = store::open(&state).expect("the store opens").handle;
+        let records = Records::new(store.clone());
         let (happenings, _) = broadcast::channel(1024);
         let compose = Compose::new(
             docker.clone(),
@@ -72,6 +74,7 @@ impl Stage {
         let engine = Engine::Compose(compose);
         Self {
             project,
+            store,
             docker,
             engine,
             happenings,

@@ -2,9 +2,9 @@
 //! tag or by a file beside the person's, with nothing else changed; and not at
 //! all where the files or variables are others than those it was deployed with.
 
-use std::{fs, os::unix::fs::PermissionsExt, panic::AssertUnwindSafe};
+use std::{fs, os::unix::fs::PermissionsExt, panic::AssertUnwindSafe, time::Duration};
 
-use rollbackd::host::death;
+use rollbackd::host::{command::Command, death};
 use rollbackd_core::{
     plan::{Does, Fault, Replaced, StepOutcome},
     revision::ServiceRecord,
@@ -273,6 +273,20 @@ async fn an_image_that_cannot_run_is_its_own_fault_and_what_ran_is_made_again() 
         assert_eq!(stage.all().await.len(), 1, "{tool:?}");
         stage.up_changes_nothing("web").await;
     }
+}
+
+#[tokio::test]
+async fn what_an_earlier_run_left_running_is_ended_before_anything_else_is_done() {
+    let stage = Stage::new(Tool::all()[0]);
+    let words = ["sleep", "600"].map(str::to_owned).to_vec();
+    let left = Command::new(words, Duration::from_secs(60)).hold("left").unwrap();
+    stage.store.command_began(&stage.project, left.group()).await.unwrap();
+    let running = tokio::spawn(left.run());
+    tokio::task::yield_now().await;
+    stage.done(Does::Discard { services: Vec::new() }).await;
+    let ended = running.await.unwrap();
+    assert!(ended.is_err() || ended.is_ok_and(|ended| ended.how == "signal 15"));
+    assert_eq!(stage.store.command(&stage.project).await.unwrap(), None);
 }
 
 /// Dying unwinds here, and takes the Compose that runs along; the daemon's own

@@ -23,3 +23,4 @@ mod known_bad;
 mod main_job;
 mod scope;
 mod stage;
+mod to_image;

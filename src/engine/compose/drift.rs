@@ -50,6 +50,8 @@ impl Drift {
         let used =
             used.unwrap_or_else(|| texts.iter().flat_map(|(_, text)| variables_in(text)).collect());
         let lacking = |name: &String| !given.contains_key(name) && std::env::var_os(name).is_none();
+        // What a distribution adds to a number changes nothing.
+        let now = now.split('-').next().unwrap_or(now);
         let versions = (made_by != now).then(|| (made_by.to_owned(), now.to_owned()));
         Self {
             files: sources.into_iter().filter_map(changed).collect(),

@@ -10,7 +10,7 @@ use rollbackd_core::{
     words::{ImageId, ProjectName, ServiceName},
 };
 
-use super::{Compose, document, drift::Drift, observe, setup::Setup, tool::Tool};
+use super::{Compose, document, drift::Drift, observe, overlay, setup::Setup, tool::Tool};
 use crate::{docker::container::Container, engine::error::EngineError};
 
 /// What may be done, and how.
@@ -45,22 +45,45 @@ impl Compose {
         {
             return Err(unchecked(why));
         }
-        let said = self.question(&tool, &setup, &["config", "--hash", "*"], record).await?;
-        let mut hashes = hashes(&said);
-        if !hashes.contains_key(service.as_str()) {
-            // One whose profile is off is only told by its name.
-            let ask = ["config", "--hash", service.as_str()];
-            hashes.extend(self::hashes(&self.question(&tool, &setup, &ask, record).await?));
-        }
+        let hashes = self.hashes(&tool, &setup, whole_file(project, service), record).await?;
+        let Some(own) = hashes.get(service.as_str()) else {
+            let why = "its Compose files have no such service, or not without a profile; write `files` or `profiles` for the project";
+            return Err(unchecked(why.into()));
+        };
         // The step moves such a tag back before it asks.
         let named = self.docker.image(&record.image).await?.map(|named| named.id);
         let comparable = !tool.is_v1() || named == record.image_id;
-        if comparable && hashes.get(service.as_str()).map(String::as_str) != Some(made_from) {
+        if comparable && !own.contains(made_from) {
             let why = self.drift(&tool, &setup, record).await.words();
             return Err(EngineError::Drifted { service: service.clone(), why });
         }
         let leaves = self.would_change(project, record, &hashes).await?;
         Ok(Cleared { tool, setup, leaves })
+    }
+
+    /// Compose's hashes of the services. `config --hash` of some versions leaves
+    /// out what `env_file` names, while `up` counts that in (2.26.1 does): so the
+    /// resolved configuration, which has it all, is hashed too.
+    async fn hashes(
+        &self,
+        tool: &Tool,
+        setup: &Setup,
+        name: String,
+        record: &Container,
+    ) -> Result<Hashes, EngineError> {
+        let all = ["config", "--hash", "*"];
+        let mut hashes = Hashes::new();
+        add(&mut hashes, &self.question(tool, setup, &all, record).await?);
+        if tool.is_v1() || !tool.configs("--format") {
+            return Ok(hashes);
+        }
+        let whole = self.whole(tool, setup, record).await?;
+        let file = overlay::write_whole(&self.state_dir, &name, &whole)?;
+        let said = self.question(tool, &setup.of_one_file(&file), &all, record).await;
+        // It has secrets in it, and the next one takes its name.
+        let _ = std::fs::remove_file(&file);
+        add(&mut hashes, &said?);
+        Ok(hashes)
     }
 
     /// Compose v1's hash contains the ID of the image that the reference names:
@@ -98,7 +121,7 @@ impl Compose {
         &self,
         project: &ProjectName,
         record: &Container,
-        hashes: &BTreeMap<String, String>,
+        hashes: &Hashes,
     ) -> Result<BTreeSet<ServiceName>, EngineError> {
         let containers = self.docker.containers(project).await?;
         let present = observe::present(&containers);
@@ -111,12 +134,17 @@ impl Compose {
             }
             let own: Vec<&&Container> =
                 present.iter().filter(|one| one.service.as_ref() == Some(&name)).collect();
-            let hash = hashes.get(name.as_str()).map(String::as_str);
+            let as_now = |one: &Container| {
+                let hash = one.config_hash();
+                hash.is_some_and(|hash| {
+                    hashes.get(name.as_str()).is_some_and(|known| known.contains(hash))
+                })
+            };
             let mut stays = !own.is_empty();
             for container in own {
                 let named = self.docker.image(&container.image).await?.map(|image| image.id);
                 stays &= container.state == ContainerState::Running
-                    && container.config_hash() == hash
+                    && as_now(container)
                     && named == container.image_id
                     && container.compose_image().is_none_or(|made| Some(made) == named);
                 open.extend(needs(container));
@@ -129,13 +157,19 @@ impl Compose {
     }
 }
 
+/// The hashes that a service may have been deployed with, by its name.
+type Hashes = BTreeMap<String, BTreeSet<String>>;
+
+fn whole_file(project: &ProjectName, service: &ServiceName) -> String {
+    format!("{project}.{service}.whole")
+}
+
 /// `web 3f2a...`, a line each.
-fn hashes(said: &str) -> BTreeMap<String, String> {
-    let pair = |line: &str| {
-        let (name, hash) = line.trim().split_once(' ')?;
-        Some((name.to_owned(), hash.trim().to_owned()))
-    };
-    said.lines().filter_map(pair).collect()
+fn add(hashes: &mut Hashes, said: &str) {
+    let pairs = said.lines().filter_map(|line| line.trim().split_once(' '));
+    for (name, hash) in pairs {
+        hashes.entry(name.to_owned()).or_default().insert(hash.trim().to_owned());
+    }
 }
 
 /// The first column of a table with a head.
@@ -150,8 +184,11 @@ mod tests {
 
     #[test]
     fn what_compose_prints_is_read() {
-        let read = hashes("db 9d07\nweb 22dc\n\n");
-        assert_eq!((read["db"].as_str(), read["web"].as_str()), ("9d07", "22dc"));
+        let mut read = Hashes::new();
+        add(&mut read, "db 9d07\nweb 22dc\n\n");
+        add(&mut read, "web 33ed\n");
+        assert!(read["db"].contains("9d07"));
+        assert_eq!(read["web"], ["22dc", "33ed"].map(str::to_owned).into());
         let said = "NAME                REQUIRED            DEFAULT VALUE       ALTERNATE VALUE\nBAR                 false\nREPO                false               shop\n";
         assert_eq!(variables(said), ["BAR", "REPO"].map(str::to_owned).into());
     }

@@ -29,11 +29,25 @@ pub(super) fn write(
     image: &str,
     version: Option<&str>,
 ) -> Result<PathBuf, EngineError> {
+    let name = format!("{}{}.yml", prefix(errand, service), errand.incident);
+    put(state_dir, &name, &content(service, image, version))
+}
+
+/// Writes a project's resolved configuration, with the secrets that are in it.
+pub(super) fn write_whole(
+    state_dir: &Path,
+    name: &str,
+    content: &str,
+) -> Result<PathBuf, EngineError> {
+    put(state_dir, &format!("{name}.json"), content)
+}
+
+fn put(state_dir: &Path, name: &str, content: &str) -> Result<PathBuf, EngineError> {
     let folder = folder(state_dir);
-    let path = folder.join(format!("{}{}.yml", prefix(errand, service), errand.incident));
+    let path = folder.join(name);
     let wrong = |source: io::Error| EngineError::File { path: path.display().to_string(), source };
     DirBuilder::new().recursive(true).mode(0o700).create(&folder).map_err(wrong)?;
-    let fresh = path.with_extension("new");
+    let fresh = folder.join(format!("{name}.new"));
     let mut file = OpenOptions::new()
         .write(true)
         .create(true)
@@ -41,7 +55,7 @@ pub(super) fn write(
         .mode(0o600)
         .open(&fresh)
         .map_err(wrong)?;
-    file.write_all(content(service, image, version).as_bytes()).map_err(wrong)?;
+    file.write_all(content.as_bytes()).map_err(wrong)?;
     file.sync_all().map_err(wrong)?;
     fs::rename(&fresh, &path).map_err(wrong)?;
     Ok(path)

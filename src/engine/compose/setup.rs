@@ -74,6 +74,12 @@ impl Setup {
         Ok(Self { project, dir, files, ours, env_files, profiles })
     }
 
+    /// The same from one file alone, which has everything in it.
+    pub(super) fn of_one_file(&self, file: &Path) -> Self {
+        let (files, env_files) = (vec![file.to_owned()], Vec::new());
+        Self { files, env_files, ours: None, ..self.clone() }
+    }
+
     /// The words before Compose's command. With `overlay` that file stands in
     /// place of the one of ours that was used last.
     pub(super) fn words(&self, overlay: Option<&Path>) -> Vec<String> {

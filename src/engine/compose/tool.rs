@@ -126,6 +126,25 @@ impl Compose {
         if ended.ok { Ok(ended.out) } else { Err(failed(words, &ended)) }
     }
 
+    /// The whole configuration, resolved: as Compose prints it, not masked, for it
+    /// is given back to Compose. Whoever has it keeps it from others.
+    pub(super) async fn whole(
+        &self,
+        tool: &Tool,
+        setup: &Setup,
+        record: &Container,
+    ) -> Result<String, EngineError> {
+        let words = ["config", "--format", "json"];
+        let command = self.command(tool, setup, None, &words, record, QUESTION);
+        let ended = command.secrets(Vec::new()).hold(self.records.identity())?.run().await?;
+        if ended.ok {
+            return Ok(ended.out);
+        }
+        // Only its output is needed whole; what it complains of may be told.
+        let command = self.command(tool, setup, None, &words, record, QUESTION);
+        Err(failed(&words, &command.hold(self.records.identity())?.run().await?))
+    }
+
     /// Lets Compose change something. Its group is written down before it runs,
     /// and forgotten when all of it has ended.
     pub(super) async fn change(

@@ -115,8 +115,8 @@ impl Compose {
         let present = observe::present(&containers);
         let own: Vec<&&Container> =
             present.iter().filter(|one| one.service.as_ref() == Some(wanted.service)).collect();
-        let runs = |one: &&&Container| one.image_id == Some(wanted.image) && was_started(one);
-        Ok(own.len() == wanted.scale as usize && own.iter().all(|one| runs(&one)))
+        let runs = |one: &&Container| one.image_id == Some(wanted.image) && was_started(one);
+        Ok(own.len() == wanted.scale as usize && own.iter().all(|one| runs(one)))
     }
 
     /// How a container of it ran when it was decided: by its record, for Compose
