@@ -96,15 +96,18 @@ impl Story<'_> {
     pub(super) fn ended(&self, incident: &Incident, outcome: Outcome, todo: &[String]) -> Page {
         let place = self.place_of(incident);
         let to = incident.destination().unwrap_or_else(|| "what ran before".into());
+        // An image that is no revision's never ran here.
+        let image = incident.to.is_none() && incident.destination().is_some();
+        let runs = if image { "runs" } else { "runs again" };
         let (tone, result, over) = match outcome {
             Outcome::Recovered => (
                 Tone::Good,
-                format!("recovered, {to} runs again"),
+                format!("recovered, {to} {runs}"),
                 format!("Yes: {to} runs and the signals are back."),
             ),
             Outcome::Unverified => (
                 Tone::Notice,
-                format!("{to} runs again, unverified"),
+                format!("{to} {runs}, unverified"),
                 format!("Probably: {to} runs, but nothing says whether that helped."),
             ),
             Outcome::NotRecovered => (
