@@ -431,7 +431,7 @@ async fn a_dry_run_shows_the_steps_and_begins_nothing() {
         let Command::Rollback { dry_run: true, to, service, .. } = command else {
             panic!("not a dry run: {command:?}");
         };
-        assert_eq!((to, service), (Some(RevisionNo(1)), Some("backend".into())));
+        assert_eq!((to, service), (Some(RevisionNo(1).into()), Some("backend".into())));
         let plan = Box::new(incident(0, None));
         Ok(Accepted { message: "this is what would be done".into(), incident: Some(plan) })
     });

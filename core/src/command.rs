@@ -6,7 +6,7 @@ use core::time::Duration;
 
 use crate::{
     decide::{self, words},
-    event::{Accepted, Answer, Command, Refusal},
+    event::{Accepted, Answer, Command, Goal, Refusal, WantedImage},
     fact::Fact,
     incident::{Cause, Incident},
     moment::Moment,
@@ -14,6 +14,7 @@ use crate::{
     project::Project,
     reducer::{Core, Turn},
     settings::ProjectSettings,
+    through_compose,
     words::{ProjectName, RevisionNo, ServiceName},
 };
 
@@ -34,7 +35,7 @@ impl Core {
                 let known = self.free(&project)?;
                 let known = end_deployment(known, now, turn);
                 let asked = asked(&known, service.as_ref())?;
-                let answer = asked.back(to, cause, now).map(|incident| (incident, dry_run));
+                let answer = asked.goes(to, cause, now).map(|incident| (incident, dry_run));
                 if dry_run || answer.is_err() {
                     turn.facts.truncate(before);
                 }
@@ -71,8 +72,11 @@ impl Core {
         dry_run: bool,
         turn: &mut Turn,
     ) -> Accepted {
-        let to = incident.to.map_or(0, |to| to.0);
-        let what = format!("{}: {} to revision {to}", incident.project, incident.service_names());
+        let to = match (incident.to, incident.destination()) {
+            (None, Some(image)) => format!("the image {image}"),
+            (to, _) => format!("revision {}", to.map_or(0, |to| to.0)),
+        };
+        let what = format!("{}: {} to {to}", incident.project, incident.service_names());
         let shown = incident.clone();
         if dry_run {
             let message = format!("would put back {what}");
@@ -117,7 +121,7 @@ impl Core {
         let Some(last) = last.filter(|past| !past.forward) else {
             return Err(refusal(format!("{name} has no rollback to undo"), ""));
         };
-        if project.durable.current != Some(last.to) {
+        if last.to.is_none() || project.durable.current != last.to {
             let message = format!("{name} was deployed again since rollback {}", last.id);
             return Err(refusal(
                 message,
@@ -181,6 +185,38 @@ impl Core {
 }
 
 impl ByHand<'_> {
+    fn goes(&self, to: Option<Goal>, cause: Cause, now: Moment) -> Result<Incident, Refusal> {
+        match to {
+            None => self.back(None, cause, now),
+            Some(Goal::Revision(to)) => self.back(Some(to), cause, now),
+            Some(Goal::Image(wanted)) => self.to_image(&wanted, cause, now),
+        }
+    }
+
+    /// To the revision that ran an image, else through Compose.
+    fn to_image(
+        &self,
+        wanted: &WantedImage,
+        cause: Cause,
+        now: Moment,
+    ) -> Result<Incident, Refusal> {
+        let Self { project, settings, service } = *self;
+        let (name, reference) = (&project.name, wanted.reference.as_str());
+        let Some(service) = service else {
+            let hint = format!("name it: `rollbackd rollback {name}/SERVICE --to {reference}`");
+            return Err(refusal("an image is gone back to for one service", hint));
+        };
+        let Some(image) = wanted.id else {
+            return Err(refusal(format!("nobody found out which image {reference} is"), ""));
+        };
+        let running = through_compose::runs(project, service, image)?;
+        if let Some(number) = through_compose::ran_here(project, service, image) {
+            return self.back(Some(number), cause, now);
+        }
+        decide::to_image(project, settings, running, (reference, image), cause, now)
+            .ok_or_else(|| refusal(format!("{name} has no revision yet"), "try again in a moment"))
+    }
+
     fn back(&self, to: Option<RevisionNo>, cause: Cause, now: Moment) -> Result<Incident, Refusal> {
         let Self { project, settings, service } = *self;
         let name = &project.name;

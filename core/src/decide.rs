@@ -13,9 +13,11 @@ use crate::{
     planner::{self, Planned},
     project::Project,
     reducer::Core,
+    revision::ServiceRecord,
     settings::{ProjectSettings, TriggerSettings},
+    through_compose,
     watch::Watch,
-    words::{IncidentId, RevisionNo, ServiceName},
+    words::{ImageId, IncidentId, RevisionNo, ServiceName},
 };
 
 /// What to do about a breach.
@@ -73,6 +75,21 @@ pub(crate) fn incident(
     let present = &durable.revisions.get(&from)?.revision;
     let Planned { services, plan } = planner::plan(project, settings, present, target, services)?;
     Some(bare(project, IncidentKind::Rollback, (from, Some(to)), (services, plan), cause, now))
+}
+
+/// The rollback of one service to an image that never ran here.
+pub(crate) fn to_image(
+    project: &Project,
+    settings: &ProjectSettings,
+    now_runs: &ServiceRecord,
+    (reference, image): (&str, ImageId),
+    cause: Cause,
+    now: Moment,
+) -> Option<Incident> {
+    let from = project.durable.current?;
+    let Planned { services, plan } =
+        through_compose::plan(project, settings, now_runs, reference, image);
+    Some(bare(project, IncidentKind::Rollback, (from, None), (services, plan), cause, now))
 }
 
 /// A refusal for want of anything to go back to.

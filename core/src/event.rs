@@ -10,7 +10,7 @@ use crate::{
     plan::StepOutcome,
     reading::Sample,
     revision::Observation,
-    words::{IncidentId, ProjectName, RevisionNo, ServiceName},
+    words::{ImageId, IncidentId, ProjectName, RevisionNo, ServiceName},
 };
 
 /// One thing that happened.
@@ -57,8 +57,8 @@ pub enum Command {
         project: ProjectName,
         /// One service; else all that differ from the target.
         service: Option<ServiceName>,
-        /// The revision; else the one the daemon would choose.
-        to: Option<RevisionNo>,
+        /// Where to; else to the revision that the daemon would choose.
+        to: Option<Goal>,
         /// Why, for the history.
         reason: String,
         /// Only say what would be done.
@@ -107,6 +107,34 @@ pub enum Command {
         /// One project; else every one.
         project: Option<ProjectName>,
     },
+}
+
+/// Where a person wants to go back to. A number alone is read as a revision, as
+/// older senders write it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Goal {
+    /// A revision.
+    Revision(RevisionNo),
+    /// An image, for one service.
+    Image(WantedImage),
+}
+
+/// An image that a person asked for by name.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WantedImage {
+    /// As they wrote it: `shop:previous`, `shop@sha256:...`, `sha256:...`.
+    pub reference: String,
+    /// The image itself: whoever has an engine to ask finds it out before the
+    /// core decides.
+    #[serde(default)]
+    pub id: Option<ImageId>,
+}
+
+impl From<RevisionNo> for Goal {
+    fn from(number: RevisionNo) -> Self {
+        Self::Revision(number)
+    }
 }
 
 /// What a person is answered.

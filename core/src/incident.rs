@@ -1,7 +1,7 @@
 //! One run of a plan, or a refusal to run one, with everything that history
 //! tells of it.
 
-use alloc::{string::String, vec::Vec};
+use alloc::{format, string::String, vec::Vec};
 use core::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -27,7 +27,9 @@ pub struct Incident {
     pub services: Vec<ServiceChange>,
     /// The revision that ran.
     pub from: RevisionNo,
-    /// The revision to return to; `None` where there was none.
+    /// The revision to return to; `None` where there was none, and where a
+    /// person asked for an image that never ran here (see
+    /// [`Incident::destination`]).
     pub to: Option<RevisionNo>,
     /// Why.
     pub cause: Cause,
@@ -203,6 +205,24 @@ impl Incident {
             let left = step.output.strip_prefix("left ")?.strip_prefix(reference)?;
             left.strip_prefix(": ")
         })
+    }
+
+    /// Where it goes, in few words: `r1`, or the image that was asked for;
+    /// `None` where there was nothing to return to.
+    #[must_use]
+    pub fn destination(&self) -> Option<String> {
+        match (self.to, &self.services[..]) {
+            (Some(to), _) => Some(format!("r{to}")),
+            (None, [only]) => Some(only.to_image.clone()),
+            (None, _) => None,
+        }
+    }
+
+    /// The tag that Compose was given the image by, where it was moved for that.
+    #[must_use]
+    pub fn moved_tag(&self) -> Option<&str> {
+        let step = self.steps.iter().find(|step| step.kind == "compose")?;
+        Some(step.output.split_once(" names ")?.0)
     }
 
     /// How long each phase took.

@@ -33,6 +33,7 @@ pub mod run;
 pub mod settings;
 pub mod signal;
 pub mod status;
+mod through_compose;
 mod verdict;
 pub mod view;
 pub mod watch;

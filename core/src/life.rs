@@ -415,6 +415,9 @@ fn todo(incident: &Incident, outcome: Outcome, not_undone: &[String]) -> Vec<Str
 /// What would bring the bad image back.
 fn deploys_again(incident: &Incident, change: &ServiceChange) -> String {
     let ServiceChange { name, from_image, from_id, to_image, .. } = change;
+    // By an image through Compose, the tag that it is deployed by may be moved.
+    let by_tag = incident.to.is_none() && incident.moved_tag() == Some(from_image.as_str());
+    let to_image = if by_tag { from_image } else { to_image };
     if let Some(why) = incident.left_tag(to_image).filter(|_| from_image == to_image) {
         format!(
             "On this host `{from_image}` still names the bad image ({}): it was left, {why}. Tag a \

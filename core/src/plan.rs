@@ -73,6 +73,22 @@ pub enum Does {
         /// Start-first: how long the new one has to become healthy.
         start_timeout: Duration,
     },
+    /// The service is deployed with an image that never ran here, by Compose
+    /// itself, with the configuration that its containers were made from and no
+    /// other. What ran is gone afterwards: its record puts it back.
+    Compose {
+        /// The service.
+        service: ServiceName,
+        /// The image, as it was asked for.
+        reference: String,
+        /// What that named when it was decided.
+        image: ImageId,
+        /// How many containers ran.
+        scale: u32,
+        /// What they take the place of. What else has it by then was deployed by
+        /// somebody meanwhile, and stays.
+        replaces: Replaced,
+    },
     /// Until each service's containers run, and are healthy where they have a
     /// check (or have ended with 0 where they are one-shot).
     WaitHealthy {
@@ -111,6 +127,7 @@ impl Does {
             Self::Tell => "tell",
             Self::Retag { .. } => "retag",
             Self::Recreate { .. } => "recreate",
+            Self::Compose { .. } => "compose",
             Self::WaitHealthy { .. } => "wait-healthy",
             Self::Discard { .. } => "discard",
             Self::PutBack { .. } => "put-back",

@@ -14,12 +14,12 @@ use crate::{
 };
 
 /// How long an engine may take over a tag.
-const RETAG: Duration = Duration::from_secs(60);
+pub(crate) const RETAG: Duration = Duration::from_secs(60);
 /// How long a replacement may take, besides the time to start: a container may
 /// use its whole `stop_grace_period` first.
-const REPLACE: Duration = Duration::from_secs(300);
+pub(crate) const REPLACE: Duration = Duration::from_secs(300);
 /// How long removing what was kept aside may take.
-const DISCARD: Duration = Duration::from_secs(120);
+pub(crate) const DISCARD: Duration = Duration::from_secs(120);
 
 /// What a rollback would do.
 pub(crate) struct Planned {
@@ -153,7 +153,7 @@ impl<'a> Change<'a> {
     }
 }
 
-fn tell(name: &str) -> Step {
+pub(crate) fn tell(name: &str) -> Step {
     Step { name: name.into(), does: Does::Tell, limit: Duration::ZERO }
 }
 
@@ -185,7 +185,11 @@ fn retags(changes: Vec<(&Change<'_>, ImageId)>) -> Vec<Step> {
     steps
 }
 
-fn recreate(record: &ServiceRecord, now: &ServiceRecord, settings: &ProjectSettings) -> Step {
+pub(crate) fn recreate(
+    record: &ServiceRecord,
+    now: &ServiceRecord,
+    settings: &ProjectSettings,
+) -> Step {
     let replaces = Replaced { image: now.image_id, containers: now.containers.clone() };
     Step {
         name: format!("recreate {}", record.name),
@@ -212,7 +216,10 @@ fn put_back(service: &ServiceName) -> Step {
 
 /// Services that live in the namespaces of those: they must be made again
 /// after them, as they are.
-fn followers<'a>(project: &'a Project, services: &BTreeSet<ServiceName>) -> Vec<&'a ServiceRecord> {
+pub(crate) fn followers<'a>(
+    project: &'a Project,
+    services: &BTreeSet<ServiceName>,
+) -> Vec<&'a ServiceRecord> {
     let seen = project.seen.as_ref().map(|seen| seen.services.as_slice()).unwrap_or_default();
     seen.iter()
         .map(|service| &service.record)

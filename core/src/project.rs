@@ -103,7 +103,10 @@ pub(crate) struct Past {
     pub(crate) at: Moment,
     pub(crate) images: Vec<ImageId>,
     pub(crate) from: RevisionNo,
-    pub(crate) to: RevisionNo,
+    /// Where it went; `None` for an image until what runs by it is a revision.
+    pub(crate) to: Option<RevisionNo>,
+    /// What it made of each service.
+    pub(crate) became: Vec<(ServiceName, ImageId)>,
     pub(crate) forward: bool,
     /// It put back at once what nobody had deployed: outside cooldown and budget.
     pub(crate) unattended: bool,
@@ -299,8 +302,28 @@ impl Durable {
         }
     }
 
+    /// The revision that a rollback to an image has become, if nobody deployed
+    /// anything else meanwhile.
+    fn became(&mut self, revision: &Revision) {
+        let Some(past) = self.past.last_mut().filter(|past| past.done && past.to.is_none()) else {
+            return;
+        };
+        let as_made = |service: &ServiceName| {
+            let runs = revision.service(service).map(|record| record.image_id);
+            past.became.iter().any(|(name, image)| name == service && runs == Some(*image))
+        };
+        // One that lives in its namespaces was made again with it, and is the same.
+        if revision.changed.iter().all(as_made) {
+            past.to = Some(revision.number);
+        } else {
+            // What comes later is not its making either.
+            past.became.clear();
+        }
+    }
+
     fn deployed(&mut self, revision: &Revision) {
         self.deploying = None;
+        self.became(revision);
         let first = revision.changed.is_empty();
         for known in self.revisions.values_mut() {
             if known.standing == Standing::Baking {
@@ -324,13 +347,14 @@ impl Durable {
 
     fn rollback_began(&mut self, incident: &Incident) {
         self.rollback = Some(incident.id);
-        let Some(to) = incident.to else { return };
+        let became = incident.services.iter().map(|change| (change.name.clone(), change.to_id));
         self.past.push(Past {
             id: incident.id,
             at: incident.began_at,
             images: incident.services.iter().map(|service| service.from_id).collect(),
             from: incident.from,
-            to,
+            to: incident.to,
+            became: became.collect(),
             forward: incident.goes_forward(),
             unattended: matches!(incident.cause, Cause::KnownBad { .. }),
             done: false,
@@ -343,14 +367,19 @@ impl Durable {
             Outcome::Recovered | Outcome::Unverified | Outcome::NotRecovered => true,
             Outcome::Failed | Outcome::Refused => false,
         };
-        let Some(to) = incident.to.filter(|_| stands) else { return };
+        if !stands {
+            return;
+        }
         if let Some(past) = self.past.last_mut() {
             past.done = true;
-            past.to = to;
+            past.to = incident.to;
         }
-        self.current = Some(to);
         self.chain.clear();
         self.went_back(incident, outcome, at);
+        // What an image of no revision makes differs from all that is known: the
+        // next look sees it as the deployment that it is.
+        let Some(to) = incident.to else { return };
+        self.current = Some(to);
         let Some(known) = self.revisions.get_mut(&to) else { return };
         // Its bake is observed anew.
         known.judged = None;

@@ -264,7 +264,7 @@ impl Life {
                 Command::Rollback {
                     project,
                     service: None,
-                    to: self.dice.one_in(2).then_some(number),
+                    to: self.dice.one_in(2).then_some(number.into()),
                     reason: String::new(),
                     dry_run: self.dice.one_in(3),
                 }

@@ -276,6 +276,14 @@ fn does(step: &Does) -> String {
         Does::Recreate { service, records, image, order, .. } => {
             recreation(service, records.len(), image, *order)
         }
+        Does::Compose { service, reference, image, scale, .. } => {
+            let containers = if *scale == 1 { "container" } else { "containers" };
+            format!(
+                "Compose deploys {scale} {containers} of {service} with {reference}, image {}, \
+                 if its files and variables are those that {service} was deployed with",
+                image.short()
+            )
+        }
         Does::WaitHealthy { services } => {
             format!("{} must run, and be healthy where there is a check", list(services))
         }

@@ -17,7 +17,7 @@ use axum::{
     routing::{get, post},
 };
 use rollbackd_core::{
-    event::Command,
+    event::{Command, Goal},
     view::ProjectView,
     words::{IncidentId, ProjectName},
 };
@@ -55,10 +55,13 @@ const QUESTION_WITHIN: Duration = Duration::from_secs(10);
 /// made again in about one.
 const PAST_WITHIN: Duration = Duration::from_secs(30);
 
+/// A rollback to an image is answered when that is here, and may be pulled first.
+const IMAGE_WITHIN: Duration = Duration::from_secs(660);
+
 /// Each mail server has a minute; they are asked at the same time.
 const TEST_WITHIN: Duration = Duration::from_secs(90);
 
-/// Any request whole: longer than the longest of the above.
+/// Any request whole, but for a command: longer than the longest other.
 const REQUEST_WITHIN: Duration = Duration::from_secs(100);
 
 #[derive(Clone)]
@@ -127,7 +130,9 @@ async fn only_look(request: Request, next: Next) -> Response {
 }
 
 async fn in_time(request: Request, next: Next) -> Response {
-    match timeout(REQUEST_WITHIN, next.run(request)).await {
+    let is_command = request.uri().path() == "/v1/command";
+    let within = if is_command { IMAGE_WITHIN + COMMAND_WITHIN } else { REQUEST_WITHIN };
+    match timeout(within, next.run(request)).await {
         Ok(response) => response,
         Err(_) => Problem::timeout("the request took too long").into_response(),
     }
@@ -235,9 +240,13 @@ async fn command(
             "an older or newer `rollbackd` may have sent it: restart the daemon after an upgrade";
         Problem::new(StatusCode::BAD_REQUEST, "bad_request", message, hint)
     })?;
+    let within = match &command {
+        Command::Rollback { to: Some(Goal::Image(_)), .. } => IMAGE_WITHIN,
+        _ => COMMAND_WITHIN,
+    };
     let (answer, answered) = oneshot::channel();
     hand_over(&rooms.doors.commands, (command, answer))?;
-    match timeout(COMMAND_WITHIN, answered).await {
+    match timeout(within, answered).await {
         Ok(Ok(Ok(accepted))) => Ok(Json(map::accepted(&accepted, &rooms.doors.clock))),
         Ok(Ok(Err(refusal))) => {
             Err(Problem::new(StatusCode::CONFLICT, "refused", refusal.message, refusal.hint))

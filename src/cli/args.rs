@@ -10,7 +10,10 @@ use std::{
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
-use rollbackd_core::words::{IncidentId, ProjectName, RevisionNo, ServiceName};
+use rollbackd_core::{
+    event::{Goal, WantedImage},
+    words::{IncidentId, ProjectName, RevisionNo, ServiceName},
+};
 
 use crate::cli::at::At;
 
@@ -190,9 +193,9 @@ pub(super) struct Rollback {
     /// The project, or one service of it
     #[arg(value_name = "PROJECT[/SERVICE]")]
     pub(super) target: Target,
-    /// The revision, as `revisions` lists it; else the last good one
-    #[arg(long, value_name = "REV", value_parser = revision)]
-    pub(super) to: Option<RevisionNo>,
+    /// The revision, as `revisions` lists it, or an image for one service; else the last good revision
+    #[arg(long, value_name = "REV|IMAGE", value_parser = goal)]
+    pub(super) to: Option<Goal>,
     /// Why, for the history
     #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
     pub(super) reason: String,
@@ -260,12 +263,22 @@ impl FromStr for ProjectArgument {
     }
 }
 
-/// `2` or `r2`.
-fn revision(text: &str) -> Result<RevisionNo, String> {
-    match text.strip_prefix('r').unwrap_or(text).parse() {
-        Ok(number) if number > 0 => Ok(RevisionNo(number)),
-        _ => Err("a revision is a number as `rollbackd revisions` lists it: 2 or r2".into()),
+/// `2` or `r2`; anything else that can be one is an image.
+fn goal(text: &str) -> Result<Goal, String> {
+    let digits = text.strip_prefix('r').unwrap_or(text);
+    if let Some(number) = digits.parse().ok().filter(|number| *number > 0) {
+        return Ok(Goal::Revision(RevisionNo(number)));
     }
+    let fits = |c: char| c.is_ascii_alphanumeric() || "._-/:@".contains(c);
+    let starts = text.starts_with(|c: char| c.is_ascii_alphanumeric());
+    if !starts || !text.chars().all(fits) || digits.bytes().all(|byte| byte == b'0') {
+        return Err(
+            "a revision is a number as `rollbackd revisions` lists it (2 or r2), an image \
+             is written as `shop:previous`, `shop@sha256:...` or `sha256:...`"
+                .into(),
+        );
+    }
+    Ok(Goal::Image(WantedImage { reference: text.to_owned(), id: None }))
 }
 
 /// As people write it; a pause of nothing would hold nothing and still be told.
@@ -330,10 +343,21 @@ mod tests {
 
     #[test]
     fn a_revision_may_be_written_as_it_is_shown() {
-        assert_eq!(revision("2"), Ok(RevisionNo(2)));
-        assert_eq!(revision("r2"), Ok(RevisionNo(2)));
-        for wrong in ["0", "r0", "rr2", "-1", "latest", ""] {
-            revision(wrong).unwrap_err();
+        assert_eq!(goal("2"), Ok(Goal::Revision(RevisionNo(2))));
+        assert_eq!(goal("r2"), Ok(Goal::Revision(RevisionNo(2))));
+        for wrong in ["0", "r0", "-1", ""] {
+            goal(wrong).unwrap_err();
+        }
+    }
+
+    #[test]
+    fn what_is_no_revision_is_an_image() {
+        for image in ["shop:previous", "127.0.0.1:5000/team/shop:1.2", "shop", "rr2", "sha256:0a"] {
+            let wanted = WantedImage { reference: image.to_owned(), id: None };
+            assert_eq!(goal(image), Ok(Goal::Image(wanted)), "{image}");
+        }
+        for wrong in ["shop previous", "-shop", "$(shop)", "shop;ls"] {
+            goal(wrong).unwrap_err();
         }
     }
 

@@ -13,7 +13,7 @@ use hyper::{Method, Request, StatusCode, body::Bytes, client::conn::http1, heade
 use hyper_util::rt::TokioIo;
 use jiff::Timestamp;
 use rollbackd_core::{
-    event::Command,
+    event::{Command, Goal},
     words::{IncidentId, ProjectName, ServiceName},
 };
 use serde::{Serialize, de::DeserializeOwned};
@@ -34,6 +34,9 @@ const COMMAND_WITHIN: Duration = Duration::from_secs(35);
 
 /// A little longer than the daemon waits for the engine.
 const LOOK_NOW_WITHIN: Duration = Duration::from_secs(65);
+
+/// The same for an image, which may be pulled first.
+const IMAGE_WITHIN: Duration = Duration::from_secs(665);
 
 /// A little longer than the daemon waits for the mail server.
 const TEST_WITHIN: Duration = Duration::from_secs(95);
@@ -97,7 +100,11 @@ impl Client {
     }
 
     pub(super) async fn command(&self, command: &Command) -> Result<Accepted, Failure> {
-        self.ask(Method::POST, "/v1/command", Some(command), COMMAND_WITHIN).await
+        let within = match command {
+            Command::Rollback { to: Some(Goal::Image(_)), .. } => IMAGE_WITHIN,
+            _ => COMMAND_WITHIN,
+        };
+        self.ask(Method::POST, "/v1/command", Some(command), within).await
     }
 
     /// Has the daemon look at a project now; returns when it has.

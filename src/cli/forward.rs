@@ -38,10 +38,15 @@ fn question(target: &Target, history: &[Incident]) -> String {
             && seen.project == target.project
             && target.service.as_ref().is_none_or(touches)
     });
-    match last.and_then(|seen| Some((seen, seen.to?))) {
+    let way = |seen: &Incident| match (seen.to, &seen.changes[..]) {
+        (Some(to), _) => Some(format!("r{to}")),
+        (None, [only]) => Some(only.to_image.clone()),
+        (None, _) => None,
+    };
+    match last.and_then(|seen| Some((seen, way(seen)?))) {
         Some((seen, to)) => {
             format!(
-                "Go forward with {target} from r{to} to r{}, undoing rollback {}?",
+                "Go forward with {target} from {to} to r{}, undoing rollback {}?",
                 seen.from, seen.id
             )
         }

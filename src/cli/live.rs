@@ -1,7 +1,7 @@
 //! `check --live`: the engine, Compose, each trigger's source and the mail
 //! server are asked once, all at the same time, and what they answered is told.
 
-use std::{process::Stdio, time::Duration};
+use std::{path::PathBuf, process::Stdio, time::Duration};
 
 use futures_util::future::{join, join_all, join3};
 use rollbackd_core::{
@@ -19,7 +19,7 @@ use crate::{
     cli::show::words::short_name,
     config::{
         Loaded, Problem,
-        settings::{Ask, ComposeCommand, Email, Project, Watch},
+        settings::{Ask, ComposeCommand, ComposeFiles, Email, Project, Watch},
     },
     docker::Docker,
     host::clock::Clock,
@@ -99,7 +99,27 @@ pub(super) async fn ask(loaded: &Loaded) -> Vec<Asked> {
         }
     };
     let ((engine, compose, mail), triggers) = join(join3(engine, compose, mail), triggers).await;
-    [engine, compose].into_iter().chain(triggers).chain(mail).collect()
+    let files = config.projects.iter().filter_map(files);
+    [engine, compose].into_iter().chain(files).chain(triggers).chain(mail).collect()
+}
+
+/// Whether the files that a project names for Compose are there; `None` where it
+/// names none, or only some that are relative to what the labels tell.
+fn files(project: &Project) -> Option<Asked> {
+    let ComposeFiles { dir, files, env_files, .. } = &project.files;
+    let at = |path: &PathBuf| match dir {
+        Some(dir) => Some(dir.join(path)),
+        None => path.is_absolute().then(|| path.clone()),
+    };
+    let named: Vec<PathBuf> = files.iter().chain(env_files).filter_map(at).collect();
+    let gone = named.iter().find(|path| !path.is_file());
+    let gone = gone.or(dir.as_ref().filter(|dir| !dir.is_dir()));
+    let answer = match gone {
+        Some(gone) => Err(format!("{} is not there", gone.display())),
+        None if dir.is_none() && named.is_empty() => return None,
+        None => Ok("its directory and files are there".to_owned()),
+    };
+    Some(Asked::of(&format!("{} files", project.settings.name), answer))
 }
 
 async fn triggers(loaded: &Loaded, docker: &Docker) -> Vec<Asked> {

@@ -145,7 +145,7 @@ mod tests {
         insta::assert_snapshot!(misuse("rollbackd statsu"), @"rollbackd: unrecognized subcommand 'statsu'; a similar subcommand exists: 'status'");
         insta::assert_snapshot!(misuse("rollbackd status --wacth"), @"rollbackd: unexpected argument '--wacth' found; a similar argument exists: '--watch'");
         insta::assert_snapshot!(misuse("rollbackd rollback"), @"rollbackd: the following required arguments were not provided: <PROJECT[/SERVICE]>; see `rollbackd --help`");
-        insta::assert_snapshot!(misuse("rollbackd rollback shop --to latest"), @"rollbackd: invalid value 'latest' for '--to <REV>': a revision is a number as `rollbackd revisions` lists it: 2 or r2; see `rollbackd --help`");
+        insta::assert_snapshot!(misuse("rollbackd rollback shop --to r0"), @"rollbackd: invalid value 'r0' for '--to <REV|IMAGE>': a revision is a number as `rollbackd revisions` lists it (2 or r2), an image is written as `shop:previous`, `shop@sha256:...` or `sha256:...`; see `rollbackd --help`");
         insta::assert_snapshot!(misuse("rollbackd why shop/backend --at noon"), @"rollbackd: invalid value 'noon' for '--at <TIME>': write a time of day (03:12 or 03:12:40), how long ago (10m), or the whole of it (2026-11-21T03:12:00Z); see `rollbackd --help`");
         insta::assert_snapshot!(misuse("rollbackd pause --for tomorrow"), @"rollbackd: invalid value 'tomorrow' for '--for <TIME>': expected number at 0; see `rollbackd --help`");
     }

@@ -9,6 +9,7 @@ mod ask;
 mod clearing;
 mod email;
 mod file;
+mod files;
 mod groups;
 mod identity;
 mod later;

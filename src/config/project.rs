@@ -1,7 +1,7 @@
 //! `[project.NAME]`: one project's rules and its triggers, and what can only be
 //! judged of them together.
 
-use std::{collections::BTreeMap, ops::Range, time::Duration};
+use std::{collections::BTreeMap, ops::Range, path::Path, time::Duration};
 
 use rollbackd_core::{
     settings::{Action, AfterBake, Mode, NotRecovered, Order, ProjectSettings, Scope},
@@ -10,7 +10,7 @@ use rollbackd_core::{
 };
 
 use super::{
-    groups, identity, later,
+    files, groups, identity, later,
     problem::Findings,
     reader::{Table, entries},
     rules::Rules,
@@ -35,6 +35,7 @@ pub(super) fn read_all(
     top: &Table<'_>,
     mode: Option<Mode>,
     sources: &Sources,
+    dir: &Path,
 ) -> Vec<Option<Project>> {
     let named = top.named("project", "[project.shop]");
     if named.is_empty() && top.value("project").is_none() {
@@ -46,7 +47,7 @@ pub(super) fn read_all(
             top.findings.error(place, wrong.message, wrong.hint);
         }
         let table = top.table_of(value, format!("[project.{name}]"), schema::PROJECT)?;
-        read(&table, name, mode, sources)
+        read(&table, name, mode, sources, dir)
     });
     read.collect()
 }
@@ -64,11 +65,18 @@ fn compose_name(name: &str) -> Result<(), Wrong> {
     ))
 }
 
-fn read(table: &Table<'_>, name: &str, mode: Option<Mode>, sources: &Sources) -> Option<Project> {
+fn read(
+    table: &Table<'_>,
+    name: &str,
+    mode: Option<Mode>,
+    sources: &Sources,
+    dir: &Path,
+) -> Option<Project> {
     later::of_project(table);
     let rules = Rules::of_project(table);
     let settings = settings(table, name, mode, &rules);
     let kept = kept(table);
+    let files = files::read(table, dir);
     let health = health(table);
     let title = format!("[[project.{name}.trigger]]");
     let triggers = table.tables("trigger", &title, schema::TRIGGER);
@@ -88,7 +96,7 @@ fn read(table: &Table<'_>, name: &str, mode: Option<Mode>, sources: &Sources) ->
         tell_too_late(table.findings, settings, &written);
     }
     tell_unwatched(table, &triggers);
-    let (settings, (keep_by, keep_max), health) = (settings?, kept?, health?);
+    let (settings, (keep_by, keep_max), health, files) = (settings?, kept?, health?, files?);
     let settings = ProjectSettings { groups: groups?, ..settings };
     (written.len() == all).then_some(())?;
     for one in &written {
@@ -97,7 +105,7 @@ fn read(table: &Table<'_>, name: &str, mode: Option<Mode>, sources: &Sources) ->
         }
     }
     let watches = watches(written, &health, &rules)?;
-    Some(Project { settings, keep_by, keep_max, watches })
+    Some(Project { settings, keep_by, keep_max, files, watches })
 }
 
 fn settings(

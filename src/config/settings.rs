@@ -189,8 +189,25 @@ pub struct Project {
     pub keep_by: KeepBy,
     /// The most that kept images may take, in bytes.
     pub keep_max: u64,
+    /// Where Compose finds what it deploys from.
+    pub files: ComposeFiles,
     /// What is watched.
     pub watches: Vec<Watch>,
+}
+
+/// What Compose is told of a project; what is not written here is read from the
+/// labels of the containers. A relative path is relative to the project's own
+/// directory.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ComposeFiles {
+    /// The project's own directory.
+    pub dir: Option<PathBuf>,
+    /// The Compose files, in their order.
+    pub files: Vec<PathBuf>,
+    /// What `--env-file` names, in their order.
+    pub env_files: Vec<PathBuf>,
+    /// What `--profile` names.
+    pub profiles: Vec<String>,
 }
 
 /// How an image is kept.

@@ -38,7 +38,7 @@ pub(super) fn read<'a>(
         }
     };
     let sources = source::read(&top, dir);
-    let projects = project::read_all(&top, mode, &sources);
+    let projects = project::read_all(&top, mode, &sources, dir);
     source::tell_unused(&sources, findings);
     tell_nobody_is_told(&top);
     let named = |(name, defined): (String, source::Defined)| Some((name, defined.source?));

@@ -48,7 +48,7 @@ pub(super) fn fact(fact: &Fact) {
         }
         Fact::RollbackBegan(incident) => {
             let (project, from) = (&incident.project, incident.from);
-            let to = incident.to.map_or(0, |to| to.0);
+            let to = incident.destination();
             tracing::warn!(%project, id = %incident.id, %from, to, services = incident.service_names(), "rollback.began");
         }
         Fact::Joined { incident, breach } => {

@@ -10,6 +10,7 @@
 mod ends;
 mod executor;
 mod fatal;
+mod goals;
 mod heart;
 mod keeper;
 mod log;

@@ -1,7 +1,7 @@
 //! Signals of the system: SIGHUP reads the configuration again (a broken file is
 //! refused and the old one stays), SIGTERM and SIGINT stop.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use futures_util::StreamExt;
 use rollbackd_core::{
@@ -17,7 +17,7 @@ use super::{Fatal, ends::Places, keeper::Ways, systemd::Systemd};
 use crate::{
     config::{
         self,
-        settings::{Config, Email},
+        settings::{ComposeFiles, Config, Email},
     },
     signals::{self, Asked, Needs, Running},
 };
@@ -50,6 +50,7 @@ pub(super) struct Reloader {
     pub(super) settings: mpsc::Sender<(Settings, Mode, tokio::sync::oneshot::Sender<Places>)>,
     pub(super) names: watch::Sender<BTreeSet<ProjectName>>,
     pub(super) ways: watch::Sender<Ways>,
+    pub(super) files: watch::Sender<Files>,
     pub(super) email: watch::Sender<Option<Email>>,
     pub(super) places: Places,
     pub(super) config: Config,
@@ -74,6 +75,7 @@ impl Reloader {
             let Ok(places) = places.await else { return };
             self.names.send_replace(names(&config));
             self.ways.send_replace(ways(&config));
+            self.files.send_replace(files(&config));
             self.email.send_replace(config.email.clone());
             self.needs.sources = config.sources.clone();
             (self.places, self.config) = (places, config);
@@ -127,6 +129,17 @@ impl Reloader {
 /// The projects to look at.
 pub(super) fn names(config: &Config) -> BTreeSet<ProjectName> {
     config.projects.iter().map(|project| project.settings.name.clone()).collect()
+}
+
+/// What Compose is told of each project.
+pub(super) type Files = BTreeMap<ProjectName, ComposeFiles>;
+
+/// What Compose is told of each project.
+pub(super) fn files(config: &Config) -> Files {
+    let files = |project: &config::settings::Project| {
+        (project.settings.name.clone(), project.files.clone())
+    };
+    config.projects.iter().map(files).collect()
 }
 
 /// How their images are kept.

@@ -18,6 +18,7 @@ use super::{
     Fatal,
     ends::{Ears, Hands},
     executor,
+    goals::Goals,
     heart::Heart,
     keeper::{self, Wanted},
     looker,
@@ -35,7 +36,11 @@ use crate::{
     },
     config::{self, settings::Config},
     docker::{Docker, event::Happening},
-    engine::{Engine, compose::Compose, records::Records},
+    engine::{
+        Engine,
+        compose::{Calls, Compose},
+        records::Records,
+    },
     host::clock::Clock,
     signals::Needs,
     store::{self, Opened},
@@ -126,7 +131,8 @@ impl Daemon {
         drop(facts);
 
         let (happenings, _) = broadcast::channel::<Happening>(HAPPENINGS);
-        let (command_to, commands) = mpsc::channel(COMMANDS);
+        let (command_to, asked) = mpsc::channel(COMMANDS);
+        let (goal_to, commands) = mpsc::channel(COMMANDS);
         let (question_to, questions) = mpsc::channel(COMMANDS);
         let (past_to, pasts) = mpsc::channel(PASTS);
         let (recorded_to, recorded) = watch::channel(Moment::ZERO);
@@ -138,12 +144,13 @@ impl Daemon {
         let (test_to, tests) = mpsc::channel(COMMANDS);
         let (trouble_to, troubles) = mpsc::channel(1);
         let (look_to, looks) = mpsc::channel(ORDERS);
-        let (asked_to, asked) = mpsc::channel(COMMANDS);
+        let (asked_to, asked_looks) = mpsc::channel(COMMANDS);
         let (looked_to, looked) = mpsc::channel(COMMANDS);
         let (wanted_to, wanted) = watch::channel(Wanted(core.kept()));
         let (snapshot_to, snapshots) = watch::channel(Arc::new(nothing_yet(&config, &clock)));
         let (names_to, names) = watch::channel(reload::names(&config));
         let (ways_to, ways) = watch::channel(reload::ways(&config));
+        let (files_to, files) = watch::channel(reload::files(&config));
         let (email_to, email) = watch::channel(config.email.clone());
 
         let local = config.docker.host.starts_with("unix:");
@@ -156,6 +163,8 @@ impl Daemon {
             &config.state_dir,
             local,
         );
+        let (command, host) = (config.docker.compose.clone(), config.docker.host.clone());
+        let compose = compose.calling(Calls { command, host, files });
         let engine = Engine::Compose(compose);
         let needs = Needs {
             clock: clock.clone(),
@@ -164,6 +173,8 @@ impl Daemon {
             events: happenings.clone(),
             samples: sample_to,
         };
+        let goals =
+            Goals { engine: engine.clone(), snapshots: snapshots.clone(), commands: goal_to };
         let doors = Doors {
             snapshots,
             commands: command_to,
@@ -182,9 +193,10 @@ impl Daemon {
         let keeping =
             keeper::run(wanted, ways, happenings.subscribe(), engine.clone(), event_to.clone());
         tasks.run(keeping);
+        tasks.run(goals.run(asked));
         tasks.run(executor::run(orders, engine.clone(), event_to.clone()));
         tasks.run(teller::run(pasts, config.state_dir.clone(), recorded));
-        tasks.run(looker::run(looks, asked, engine.clone(), event_to.clone(), looked_to));
+        tasks.run(looker::run(looks, asked_looks, engine.clone(), event_to.clone(), looked_to));
         tasks.run(report_leftovers(engine.clone(), pending_names(&config)));
         tasks.run(engine.watch(names, event_to));
         let notifier =
@@ -203,6 +215,7 @@ impl Daemon {
             settings: settings_to,
             names: names_to,
             ways: ways_to,
+            files: files_to,
             email: email_to,
             places: core.places(),
             config: config.clone(),

@@ -84,6 +84,16 @@ pub enum DockerError {
 }
 
 impl DockerError {
+    /// What the engine said to somebody else who started a container, where the
+    /// cause can be told from it.
+    #[must_use]
+    pub fn told(message: &str) -> Option<Self> {
+        match Self::refused("docker.start", 500, message) {
+            Self::Refused { .. } => None,
+            known => Some(known),
+        }
+    }
+
     /// The cause of a refusal, from its status and the engine's own words.
     pub(super) fn refused(call: &'static str, status: u16, message: &str) -> Self {
         let words = message.to_ascii_lowercase();

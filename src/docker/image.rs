@@ -114,6 +114,21 @@ impl Reference {
         (!repository.is_empty()).then_some(Self { repository, tag, digest })
     }
 
+    /// Does its name begin with a registry's? `shop` alone is one of whoever has
+    /// that name at the public one.
+    #[must_use]
+    pub fn names_a_registry(&self) -> bool {
+        let host = self.repository.split_once('/').map(|(host, _)| host);
+        host.is_some_and(|host| host.contains(['.', ':']) || host == "localhost")
+    }
+
+    /// Is its tag one that is given once, rather than moved to each new image?
+    /// One with a digit is: `1.2`, `v3`, `2026-11-21`, a commit.
+    #[must_use]
+    pub fn is_version(&self) -> bool {
+        self.tag.as_ref().is_some_and(|tag| tag.bytes().any(|byte| byte.is_ascii_digit()))
+    }
+
     /// Both texts name the same: `shop` and `docker.io/library/shop:latest`.
     #[must_use]
     pub fn same(one: &str, other: &str) -> bool {
@@ -174,6 +189,23 @@ mod tests {
         assert_eq!(read(ID), None);
         assert_eq!(read(&ID[7..]), None);
         assert_eq!(read(""), None);
+    }
+
+    #[test]
+    fn a_registry_and_a_version_are_told_from_their_looks() {
+        let read = |text: &str| Reference::read(text).unwrap();
+        for far in ["127.0.0.1:5000/shop", "localhost/shop:v1", "ghcr.io/team/shop"] {
+            assert!(read(far).names_a_registry(), "{far}");
+        }
+        for near in ["shop", "team/shop:latest", "docker.io/team/shop"] {
+            assert!(!read(near).names_a_registry(), "{near}");
+        }
+        for version in ["shop:1.2", "shop:v3", "shop:3f2a9c1"] {
+            assert!(read(version).is_version(), "{version}");
+        }
+        for moves in ["shop", "shop:latest", "shop:previous", "127.0.0.1:5000/shop:stable"] {
+            assert!(!read(moves).is_version(), "{moves}");
+        }
     }
 
     #[test]

@@ -30,6 +30,9 @@ pub const WORKING_DIR: &str = "com.docker.compose.project.working_dir";
 /// The Compose files, comma-separated; under v1 as they were typed.
 pub const CONFIG_FILES: &str = "com.docker.compose.project.config_files";
 
+/// What `--env-file` named, comma-separated; only where it was given.
+pub const ENVIRONMENT_FILE: &str = "com.docker.compose.project.environment_file";
+
 /// One word of [`DEPENDS_ON`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Dependency {
@@ -95,8 +98,25 @@ impl Container {
     /// The Compose files it came from, absolute where that can be known.
     #[must_use]
     pub fn config_files(&self) -> Vec<PathBuf> {
+        self.files_of(CONFIG_FILES)
+    }
+
+    /// The files with variables that Compose was given, likewise; empty where it
+    /// was given none and read the project's own `.env`.
+    #[must_use]
+    pub fn environment_files(&self) -> Vec<PathBuf> {
+        self.files_of(ENVIRONMENT_FILE)
+    }
+
+    /// The version of the Compose that made it, as `2.26.1`.
+    #[must_use]
+    pub fn compose_version(&self) -> Option<&str> {
+        self.label(VERSION).map(|version| version.trim_start_matches('v'))
+    }
+
+    fn files_of(&self, label: &str) -> Vec<PathBuf> {
         let base = self.working_dir().unwrap_or_default();
-        let files = self.label(CONFIG_FILES).unwrap_or_default();
+        let files = self.label(label).unwrap_or_default();
         files.split(',').filter(|file| !file.is_empty()).map(|file| base.join(file)).collect()
     }
 }

@@ -8,7 +8,7 @@ use rollbackd_core::{
     words::{ContainerId, ImageId, ServiceName},
 };
 
-use crate::{docker::error::DockerError, store::StoreError};
+use crate::{docker::error::DockerError, host::command::CommandError, store::StoreError};
 
 /// Why it did not. Each reads as a whole sentence.
 #[derive(Debug, thiserror::Error)]
@@ -93,6 +93,61 @@ pub enum EngineError {
         /// Why not.
         why: String,
     },
+    /// There is no Compose that could do it.
+    #[error("{why}; install it, or set docker.compose")]
+    NoCompose {
+        /// Which was looked for, and what came of it.
+        why: String,
+    },
+    /// A command could not be run to its end.
+    #[error("{0}; look at `docker ps -a`")]
+    Command(#[from] CommandError),
+    /// Compose failed.
+    #[error("`{command}` failed ({how}): {said}")]
+    Compose {
+        /// What was run, in short.
+        command: String,
+        /// As `exit code 1`.
+        how: String,
+        /// Its last words.
+        said: String,
+    },
+    /// It cannot be told whether Compose would deploy what is deployed.
+    #[error("whether Compose would deploy {service} as it was deployed cannot be checked: {why}")]
+    Unchecked {
+        /// The service.
+        service: ServiceName,
+        /// Why not, and what to do.
+        why: String,
+    },
+    /// Compose would deploy something else than what is deployed.
+    #[error(
+        "Compose would not deploy {service} here as it was deployed: {why}; nothing was changed, deploy it by hand"
+    )]
+    Drifted {
+        /// The service.
+        service: ServiceName,
+        /// The files and variables that may be the reason.
+        why: String,
+    },
+    /// The image that was asked for is not here and cannot be brought.
+    #[error("the image {reference} is not on this host and {why}")]
+    NotHere {
+        /// As it was asked for.
+        reference: String,
+        /// Why it was not pulled, and what to do.
+        why: String,
+    },
+    /// Compose says that it did, and did not.
+    #[error(
+        "Compose ended well, and yet {service} does not run {reference} as often as before; look at `docker ps -a`"
+    )]
+    NotDeployed {
+        /// The service.
+        service: ServiceName,
+        /// The image that was asked for.
+        reference: String,
+    },
     /// The service has no container.
     #[error("{service} has no container; somebody removed it, deploy it again")]
     Absent {
@@ -146,6 +201,13 @@ impl EngineError {
             | Self::Overtaken { .. }
             | Self::PortTaken { .. }
             | Self::NotStartFirst { .. }
+            | Self::NoCompose { .. }
+            | Self::Command(_)
+            | Self::Compose { .. }
+            | Self::Unchecked { .. }
+            | Self::Drifted { .. }
+            | Self::NotHere { .. }
+            | Self::NotDeployed { .. }
             | Self::Absent { .. } => Fault::World,
         }
     }

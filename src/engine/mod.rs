@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use rollbackd_core::{
     event::Event,
     revision::{Observation, Revision},
-    words::{ImageId, IncidentId, ProjectName},
+    words::{ImageId, IncidentId, ProjectName, ServiceName},
 };
 use tokio::sync::{mpsc, watch};
 
@@ -71,6 +71,40 @@ impl Engine {
     pub async fn restorable(&self, revision: &Revision) -> Result<Option<String>, EngineError> {
         match self {
             Self::Compose(compose) => compose.restorable(revision).await,
+        }
+    }
+
+    /// The image that a reference names, pulled where it is not here and comes
+    /// from a registry. `known` is what it named when the person was asked.
+    ///
+    /// # Errors
+    ///
+    /// When it is nowhere to be had.
+    pub async fn bring(
+        &self,
+        project: &ProjectName,
+        service: &ServiceName,
+        reference: &str,
+        known: Option<ImageId>,
+    ) -> Result<ImageId, EngineError> {
+        match self {
+            Self::Compose(compose) => compose.bring(project, service, reference, known).await,
+        }
+    }
+
+    /// Could a service be given an image that never ran here?
+    ///
+    /// # Errors
+    ///
+    /// What stands in the way.
+    pub async fn may_deploy(
+        &self,
+        project: &ProjectName,
+        service: &ServiceName,
+        image: ImageId,
+    ) -> Result<(), EngineError> {
+        match self {
+            Self::Compose(compose) => compose.may_deploy(project, service, image).await,
         }
     }
 

@@ -3,11 +3,12 @@
 //! nothing of them is ever logged. Beside them: which containers a rollback
 //! made, and which image each mark of Compose belongs to.
 
-use rollbackd_core::words::{ContainerId, ImageId, IncidentId};
+use rollbackd_core::words::{ContainerId, ImageId, IncidentId, ProjectName};
 
 use super::error::EngineError;
 use crate::{
     docker::container::Container,
+    host::command::Group,
     store::{Handle, Touch},
 };
 
@@ -56,6 +57,33 @@ impl Records {
     /// Did any rollback make it?
     pub(super) async fn made(&self, container: &Container) -> Result<bool, EngineError> {
         Ok(self.0.made(&container.id).await?)
+    }
+
+    /// What this state directory calls itself.
+    pub(super) fn identity(&self) -> &str {
+        self.0.identity()
+    }
+
+    /// Notes the group of the command that is about to run for a project.
+    pub(super) async fn command_began(
+        &self,
+        project: &ProjectName,
+        group: &Group,
+    ) -> Result<(), EngineError> {
+        Ok(self.0.command_began(project, group).await?)
+    }
+
+    /// Forgets it: all of it has ended.
+    pub(super) async fn command_ended(&self, project: &ProjectName) -> Result<(), EngineError> {
+        Ok(self.0.command_ended(project).await?)
+    }
+
+    /// The group that was noted last and not forgotten.
+    pub(super) async fn command(
+        &self,
+        project: &ProjectName,
+    ) -> Result<Option<Group>, EngineError> {
+        Ok(self.0.command(project).await?)
     }
 
     /// Notes which image a mark of Compose belongs to: that with which it is

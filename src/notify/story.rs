@@ -95,16 +95,19 @@ impl Story<'_> {
     /// A rollback has ended.
     pub(super) fn ended(&self, incident: &Incident, outcome: Outcome, todo: &[String]) -> Page {
         let place = self.place_of(incident);
-        let to = incident.to.map_or_else(|| "what ran before".into(), |to| format!("r{to}"));
+        let to = incident.destination().unwrap_or_else(|| "what ran before".into());
+        // An image that is no revision's never ran here.
+        let image = incident.to.is_none() && incident.destination().is_some();
+        let runs = if image { "runs" } else { "runs again" };
         let (tone, result, over) = match outcome {
             Outcome::Recovered => (
                 Tone::Good,
-                format!("recovered, {to} runs again"),
+                format!("recovered, {to} {runs}"),
                 format!("Yes: {to} runs and the signals are back."),
             ),
             Outcome::Unverified => (
                 Tone::Notice,
-                format!("{to} runs again, unverified"),
+                format!("{to} {runs}, unverified"),
                 format!("Probably: {to} runs, but nothing says whether that helped."),
             ),
             Outcome::NotRecovered => (
@@ -370,7 +373,7 @@ fn verb(incident: &Incident) -> &'static str {
 
 /// `r2 -> r1 (error_rate 12% > 5%)`
 fn going(incident: &Incident) -> String {
-    let to = incident.to.map_or_else(|| "?".into(), |to| format!("r{to}"));
+    let to = incident.destination().unwrap_or_else(|| "?".into());
     let why = match &incident.cause {
         Cause::Breach(breach) => short(breach),
         Cause::Person { reason, .. } if reason.trim().is_empty() => "by hand".to_owned(),

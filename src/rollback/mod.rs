@@ -1,6 +1,7 @@
 //! Running one step when told, and saying how it went: a file for each kind of
 //! step. Which step comes next, and what a failure means, is the core's.
 
+mod compose;
 mod discard;
 mod put_back;
 mod recreate;
@@ -15,7 +16,11 @@ use rollbackd_core::{
 };
 use tokio::time::timeout;
 
-use crate::engine::{Engine, compose::Errand, error::EngineError};
+use crate::engine::{
+    Engine,
+    compose::{Errand, up::Wanted},
+    error::EngineError,
+};
 
 /// How long a step that keeps its own limit may be late.
 const LATE: Duration = Duration::from_secs(5);
@@ -32,6 +37,10 @@ pub async fn run(
     let Engine::Compose(compose) = engine;
     let errand = Errand { project, incident };
     let work = async {
+        // At most one Compose of ours for a project, whoever began the other.
+        if let Err(error) = compose.end_left_behind(project).await {
+            return outcome_of_the_world(Err(error));
+        }
         match &step.does {
             Does::Retag { service, along, reference, image } => {
                 let users: Vec<&ServiceName> = std::iter::once(service).chain(along).collect();
@@ -48,6 +57,11 @@ pub async fn run(
                     start_timeout: *start_timeout,
                 };
                 recreate::run(compose, errand, target).await
+            }
+            Does::Compose { service, reference, image, scale, replaces } => {
+                let (image, scale) = (*image, *scale);
+                let wanted = Wanted { service, reference, image, scale, replaces };
+                compose::run(compose, errand, wanted, step.limit).await
             }
             Does::WaitHealthy { services } => {
                 wait::run(compose, errand, services, step.limit).await

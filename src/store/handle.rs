@@ -9,7 +9,7 @@ use rollbackd_core::{
     effect::Effect,
     fact::Fact,
     moment::Moment,
-    words::{ContainerId, ImageId, IncidentId},
+    words::{ContainerId, ImageId, IncidentId, ProjectName},
 };
 use tokio::sync::{mpsc, oneshot};
 
@@ -20,7 +20,7 @@ use super::{
     recorded::{Chunk, Keyframe},
     records::Touch,
 };
-use crate::host::clock::Anchor;
+use crate::host::{clock::Anchor, command::Group};
 
 /// How many requests may wait for the thread. The loop has one under way at a
 /// time, and so has each of a handful of others: more than this would be a bug
@@ -238,6 +238,41 @@ impl Handle {
     /// When it cannot be read.
     pub async fn marked(&self, mark: String) -> Result<Option<ImageId>, StoreError> {
         self.ask(move |store| store.marked(&mark)).await
+    }
+
+    /// Notes the group that is about to run for a project, in place of an
+    /// earlier one.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be written.
+    pub async fn command_began(
+        &self,
+        project: &ProjectName,
+        group: &Group,
+    ) -> Result<(), StoreError> {
+        let (project, group) = (project.clone(), group.clone());
+        self.ask(move |store| store.command_began(&project, &group)).await
+    }
+
+    /// Forgets the group of a project: all of it has ended.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be written.
+    pub async fn command_ended(&self, project: &ProjectName) -> Result<(), StoreError> {
+        let project = project.clone();
+        self.ask(move |store| store.command_ended(&project)).await
+    }
+
+    /// The group that was noted last for a project and not forgotten.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be read.
+    pub async fn command(&self, project: &ProjectName) -> Result<Option<Group>, StoreError> {
+        let project = project.clone();
+        self.ask(move |store| store.command(&project)).await
     }
 
     /// Keeps a checkpoint in place of the one before. It may be lost.

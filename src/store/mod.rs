@@ -3,6 +3,7 @@
 //! checkpoints of windows and the recording in `samples.db`, which may be lost. One thread owns
 //! both files; no SQL and no row leaves this room.
 
+mod commands;
 mod database;
 mod directory;
 mod error;

@@ -30,7 +30,11 @@ pub(super) const STATE: Schema = Schema {
     settings: "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;
         PRAGMA trusted_schema = OFF; PRAGMA secure_delete = FAST;
         PRAGMA journal_size_limit = 4194304;",
-    migrations: &[include_str!("state-1.sql"), include_str!("state-2.sql")],
+    migrations: &[
+        include_str!("state-1.sql"),
+        include_str!("state-2.sql"),
+        include_str!("state-3.sql"),
+    ],
 };
 
 /// Checkpoints, and what was recorded.

@@ -298,7 +298,7 @@ fn a_file_of_a_newer_version_is_refused_and_not_touched() {
     let refused = refused_untouched(&dir);
     assert!(matches!(refused, StoreError::Newer { found: 7, .. }), "{refused:?}");
     let said = refused.to_string().replace(&dir.path().display().to_string(), "DIR");
-    insta::assert_snapshot!(said, @"DIR/state.db was written by a newer rollbackd (format 7, this one knows 2); install that version again, or move the file aside to start anew");
+    insta::assert_snapshot!(said, @"DIR/state.db was written by a newer rollbackd (format 7, this one knows 3); install that version again, or move the file aside to start anew");
 }
 
 #[test]

@@ -22,6 +22,7 @@ mod stage;
     reason = "the support of all tests, and nobody's library"
 )]
 mod support;
+mod through;
 
 use std::{collections::BTreeSet, fs, net::TcpListener};
 

@@ -10,7 +10,11 @@ use std::{
 
 use rollbackd::{
     docker::{Docker, container::Container, event::Happening},
-    engine::{Engine, compose::Compose, records::Records},
+    engine::{
+        Engine,
+        compose::{Calls, Compose},
+        records::Records,
+    },
     host::clock::Clock,
     rollback, store,
 };
@@ -34,11 +38,12 @@ pub(crate) const INCIDENT: IncidentId = IncidentId(7);
 /// The stage.
 pub(crate) struct Stage {
     pub(crate) project: ProjectName,
+    pub(crate) store: store::Handle,
     pub(crate) docker: Docker,
     pub(crate) engine: Engine,
     pub(crate) happenings: broadcast::Sender<Happening>,
     pub(crate) clock: Clock,
-    tool: Tool,
+    pub(crate) tool: Tool,
     /// The Compose file's folder; the state directory is in it.
     pub(crate) folder: tempfile::TempDir,
     volumes: RefCell<BTreeSet<String>>,
@@ -54,7 +59,8 @@ impl Stage {
         let state = folder.path().join("state");
         let docker = Docker::connect(&host).expect("the host is an address");
         let clock = Clock::resume(None);
-        let records = Records::new(store::open(&state).expect("the store opens").handle);
+        let store = store::open(&state).expect("the store opens").handle;
+        let records = Records::new(store.clone());
         let (happenings, _) = broadcast::channel(1024);
         let compose = Compose::new(
             docker.clone(),
@@ -64,9 +70,11 @@ impl Stage {
             &state,
             host.starts_with("unix:"),
         );
+        let compose = compose.calling(Calls { host, ..Calls::default() });
         let engine = Engine::Compose(compose);
         Self {
             project,
+            store,
             docker,
             engine,
             happenings,

@@ -25,3 +25,4 @@ mod known_bad;
 mod main_job;
 mod scope;
 mod stage;
+mod to_image;

@@ -9,7 +9,7 @@ use std::{
 use futures_util::FutureExt;
 use rollbackd::host::death::{self, Died};
 use rollbackd_core::{
-    event::{Answer, Command, Event},
+    event::{Answer, Command, Event, Goal},
     fact::Fact,
     moment::Moment,
     words::{ProjectName, RevisionNo, ServiceName},
@@ -236,7 +236,14 @@ impl Machine {
             Move::Rollback { service, to, dry_run } => {
                 let (service, to) = (service.map(named), to.map(RevisionNo));
                 let (project, reason) = (shop(), String::new());
-                self.command(Command::Rollback { project, service, to, reason, dry_run }).await?;
+                self.command(Command::Rollback {
+                    project,
+                    service,
+                    to: to.map(Goal::Revision),
+                    reason,
+                    dry_run,
+                })
+                .await?;
             }
             Move::Forward(service) => {
                 let (project, service) = (shop(), service.map(named));

@@ -222,8 +222,11 @@ impl World {
     /// Does what a step says, and reports.
     pub fn execute(&mut self, does: &Does, incident: IncidentId, run: u32) {
         let outcome = (self.steps)(does);
-        if let (Does::Recreate { service, image: wanted, .. }, StepOutcome::Done(_)) =
-            (does, &outcome)
+        if let (
+            Does::Recreate { service, image: wanted, .. }
+            | Does::Compose { service, image: wanted, .. },
+            StepOutcome::Done(_),
+        ) = (does, &outcome)
         {
             let now = self.now;
             for runs in self.services.iter_mut().filter(|s| s.name == service.as_str()) {

@@ -42,9 +42,10 @@ pub(super) fn change(change: &Change) -> String {
 
 /// `r2 -> r1`
 pub(super) fn way(incident: &Incident) -> String {
-    match incident.to {
-        Some(to) => format!("r{} -> r{to}", incident.from),
-        None => format!("r{} -> nothing to return to", incident.from),
+    match (incident.to, &incident.changes[..]) {
+        (Some(to), _) => format!("r{} -> r{to}", incident.from),
+        (None, [only]) => format!("r{} -> {}", incident.from, only.to_image),
+        (None, _) => format!("r{} -> nothing to return to", incident.from),
     }
 }
 
@@ -58,9 +59,10 @@ pub(in crate::cli) fn question(target: &Target, incident: &Incident) -> String {
         ),
         _ => Default::default(),
     };
-    let to = match incident.to {
-        Some(number) => format!("r{number}{to}"),
-        None => "nothing".to_owned(),
+    let to = match (incident.to, &incident.changes[..]) {
+        (Some(number), _) => format!("r{number}{to}"),
+        (None, [only]) => format!("{} {}", only.to_image, only.to_image_id.short()),
+        (None, _) => "nothing".to_owned(),
     };
     let several: String = match &incident.changes[..] {
         [] | [_] => String::new(),

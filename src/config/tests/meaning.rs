@@ -13,7 +13,10 @@ use rollbackd_core::{
 use super::{EMAIL, loaded, only, read, usable, with_project, with_trigger};
 use crate::config::{
     self,
-    settings::{Ask, ComposeCommand, Config, KeepBy, MailSecurity, Page, Secret, Source, Watch},
+    settings::{
+        Ask, ComposeCommand, ComposeFiles, Config, KeepBy, MailSecurity, Page, Secret, Source,
+        Watch,
+    },
 };
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -61,6 +64,7 @@ fn what_is_left_out_is_as_the_contract_says() {
     assert_eq!(config.docker.compose, ComposeCommand::Auto);
     let project = &config.projects[0];
     assert_eq!((project.keep_by, project.keep_max), (KeepBy::Anchor, 10 * 1024 * 1024 * 1024));
+    assert_eq!(project.files, ComposeFiles::default());
     let settings = &project.settings;
     assert_eq!(settings.name.as_str(), "shop");
     assert_eq!((settings.mode, settings.after_bake), (Mode::Act, AfterBake::Alert));
@@ -364,4 +368,21 @@ fn a_byte_order_mark_and_carriage_returns_do_no_harm() {
     assert_eq!(read(&text).unwrap().config, loaded(SMALL).config);
     let said = only(&text.replace("above", "abvoe"));
     assert!(said.starts_with("error 18:1 `abvoe` is no key"), "{said}");
+}
+
+#[test]
+fn a_projects_own_directory_is_relative_to_the_file_and_its_files_to_that() {
+    let said = with_project(
+        "dir = \"shop\"\nfiles = [\"compose.yml\", \"/etc/more.yml\"]\n\
+         env_files = \"production.env\"\nprofiles = [\"a\", \"b.c\"]",
+    );
+    let config = usable(&said).config;
+    let files = &config.projects[0].files;
+    let at = files.dir.as_ref().unwrap();
+    assert!(at.is_absolute() && at.ends_with("shop"), "{at:?}");
+    assert_eq!(files.files, [PathBuf::from("compose.yml"), PathBuf::from("/etc/more.yml")]);
+    assert_eq!(files.env_files, [PathBuf::from("production.env")]);
+    assert_eq!(files.profiles, ["a", "b.c"]);
+    let said = only(&with_project("profiles = [\"a b\"]"));
+    assert!(said.contains("names of profiles"), "{said}");
 }

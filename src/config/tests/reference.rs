@@ -15,7 +15,11 @@ use crate::config::schema;
 const PLAN: &str = "# [project.shop.plan]";
 
 /// Keys whose line has no default: an example is shown.
-const EXAMPLES: [&str; 11] = [
+const EXAMPLES: [&str; 15] = [
+    "dir",
+    "files",
+    "env_files",
+    "profiles",
     "listen",
     "password_file",
     "ca_file",

@@ -40,15 +40,24 @@ impl Compose {
         if self.docker.image(reference).await?.is_some_and(|now| now.id == image) {
             return Ok(format!("{reference} already names {}", image.short()));
         }
-        let users = self.docker.all_using(reference).await?;
-        let others: BTreeSet<String> =
-            users.iter().filter_map(|one| other_user(one, errand, services)).collect();
+        let others = self.others_using(errand, services, reference).await?;
         if !others.is_empty() {
             let others = others.into_iter().collect::<Vec<_>>().join(", ");
             return Ok(format!("left {reference}: {others} was started by it too"));
         }
         self.docker.tag(&image, &repository, &tag).await?;
         Ok(format!("{reference} names {} again", image.short()))
+    }
+
+    /// Who else on this host was started by a reference.
+    pub(super) async fn others_using(
+        &self,
+        errand: Errand<'_>,
+        services: &[&ServiceName],
+        reference: &str,
+    ) -> Result<BTreeSet<String>, EngineError> {
+        let users = self.docker.all_using(reference).await?;
+        Ok(users.iter().filter_map(|one| other_user(one, errand, services)).collect())
     }
 }
 

@@ -93,6 +93,12 @@ fn does() -> impl Strategy<Value = Does> {
             drain: Duration::from_millis(1500),
             start_timeout: Duration::new(60, 1),
         }),
+        (service(), text(), image(), any::<u32>()).prop_map(
+            |(service, reference, image, scale)| {
+                let replaces = Replaced { image, containers: vec!["c0ffee".into()] };
+                Does::Compose { service, reference, image, scale, replaces }
+            }
+        ),
         vec(service(), 0..2).prop_map(|services| Does::WaitHealthy { services }),
         vec(service(), 0..2).prop_map(|services| Does::Discard { services }),
         service().prop_map(|service| Does::PutBack { service }),

@@ -1,10 +1,11 @@
 //! What is promised of records, of what rollbacks did to containers, and of
 //! marks.
 
-use rollbackd_core::words::{ContainerId, IncidentId};
+use rollbackd_core::words::{ContainerId, IncidentId, ProjectName};
 use tempfile::TempDir;
 
 use super::{super::Touch, Store, sql};
+use crate::host::command::Group;
 
 #[test]
 fn records_are_replaced_found_and_forgotten_by_their_container() {
@@ -20,6 +21,24 @@ fn records_are_replaced_found_and_forgotten_by_their_container() {
     assert_eq!(store.record(&one).unwrap(), Some(document));
     assert_eq!(store.record(&two).unwrap(), None);
     assert!(store.made(&one).unwrap() && !store.made(&two).unwrap());
+}
+
+#[test]
+fn the_group_of_a_command_is_known_until_it_has_ended() {
+    let dir = TempDir::new().unwrap();
+    let (shop, other) = (ProjectName::new("shop"), ProjectName::new("other"));
+    let group = |id| Group { id, started: u64::MAX / 2, boot: "b".into(), mark: "m".into() };
+    let mut store = Store::open(dir.path()).unwrap();
+    store.command_began(&shop, &group(1)).unwrap();
+    store.command_began(&shop, &group(2)).unwrap();
+    store.command_began(&other, &group(3)).unwrap();
+    drop(store);
+    let mut store = Store::open(dir.path()).unwrap();
+    assert_eq!(store.command(&shop).unwrap(), Some(group(2)));
+    store.command_ended(&shop).unwrap();
+    store.command_ended(&shop).unwrap();
+    assert_eq!(store.command(&shop).unwrap(), None);
+    assert_eq!(store.command(&other).unwrap(), Some(group(3)));
 }
 
 #[test]

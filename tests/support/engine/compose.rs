@@ -59,7 +59,19 @@ impl Tool {
 
     /// Runs it on the project whose file is in this folder.
     pub fn run(self, project: &str, folder: &Path, words: &[&str]) -> Output {
+        self.run_with(&[], project, folder, words)
+    }
+
+    /// The same from a shell that has these variables.
+    pub fn run_with(
+        self,
+        variables: &[(&str, &str)],
+        project: &str,
+        folder: &Path,
+        words: &[&str],
+    ) -> Output {
         self.command()
+            .envs(variables.iter().copied())
             .args(["-p", project, "-f", "compose.yml"])
             .args(words)
             .current_dir(folder)

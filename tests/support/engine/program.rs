@@ -8,12 +8,18 @@ use std::{
     fs,
     path::{Path, PathBuf},
     process::Command,
+    sync::OnceLock,
 };
 
 const SOURCE: &str = include_str!("app.c");
 
 /// It in a tar, as `/app`; built once a build.
 pub fn tar() -> PathBuf {
+    static TAR: OnceLock<PathBuf> = OnceLock::new();
+    TAR.get_or_init(built).clone()
+}
+
+fn built() -> PathBuf {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("engine-programs");
     let (tar, source) = (folder.join("app.tar"), folder.join("app.c"));
     if tar.exists() && fs::read_to_string(&source).is_ok_and(|built| built == SOURCE) {
