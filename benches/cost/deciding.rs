@@ -24,6 +24,8 @@ struct Took {
     decided: f64,
     /// It was committed, and its first step began.
     acts: f64,
+    /// Of that ours: from the engine's event to the decision.
+    ours: f64,
 }
 
 /// As often as that, and the median and the worst.
@@ -69,11 +71,9 @@ fn round_of(project: &Project, daemon: &Daemon, round: usize) -> Took {
     let rollback = daemon.wait_ended(round);
     let died = died(container["Id"].as_str().unwrap(), killed);
     let after = |at: Timestamp| at.duration_since(killed).as_secs_f64() * 1e3;
-    Took {
-        told: after(died),
-        decided: after(time(&rollback["began_at"])),
-        acts: after(time(&rollback["steps"][0]["began_at"])),
-    }
+    let (told, decided) = (after(died), after(time(&rollback["began_at"])));
+    let acts = after(time(&rollback["steps"][0]["began_at"]));
+    Took { told, decided, acts, ours: decided - told }
 }
 
 fn time(value: &Value) -> Timestamp {
@@ -95,8 +95,8 @@ fn died(id: &str, since: Timestamp) -> Timestamp {
 }
 
 fn line(took: &Took) -> String {
-    let Took { told, decided, acts } = took;
-    format!("{told:>18.1} {decided:>9.1} {acts:>12.1} {:>25.1}", decided - told)
+    let Took { told, decided, acts, ours } = took;
+    format!("{told:>18.1} {decided:>9.1} {acts:>12.1} {ours:>25.1}")
 }
 
 fn of(all: &[Took], pick: fn(&[f64]) -> f64) -> Took {
@@ -105,5 +105,10 @@ fn of(all: &[Took], pick: fn(&[f64]) -> f64) -> Took {
         values.sort_by(f64::total_cmp);
         pick(&values)
     };
-    Took { told: one(|t| t.told), decided: one(|t| t.decided), acts: one(|t| t.acts) }
+    Took {
+        told: one(|t| t.told),
+        decided: one(|t| t.decided),
+        acts: one(|t| t.acts),
+        ours: one(|t| t.ours),
+    }
 }
