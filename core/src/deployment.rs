@@ -112,8 +112,7 @@ impl Core {
         if announced {
             let project = name.clone();
             turn.facts.push(Fact::AnnouncementOver { project, at: now, ran_out: false });
-        }
-        if let Some(Fact::DeploymentEnded { revision, .. }) = &ended {
+        } else if let Some(Fact::DeploymentEnded { revision, .. }) = &ended {
             self.put_back(now, name, revision, turn);
         }
     }

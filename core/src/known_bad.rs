@@ -98,14 +98,20 @@ impl Project {
         if unattended { settings.settle.min(QUIET) } else { settings.settle }
     }
 
+    /// Was a known bad image brought without a person, by a deployment that began
+    /// then? No Compose run made the containers, or it came too soon. Whoever
+    /// announces a deployment is a person.
+    fn came_by_itself(&self, record: &ServiceRecord, bad: &KnownBad, began: Moment) -> bool {
+        self.durable.announced.is_none() && (record.unattended || began < bad.since + SOON)
+    }
+
     /// The services in which a deployment brought back a known bad image
-    /// without a person: no Compose run made them, or it came too soon.
+    /// without a person.
     fn returned<'a>(&'a self, deployed: &'a Revision) -> Vec<(&'a ServiceName, &'a KnownBad)> {
         let unattended = |service: &ServiceName| {
             let record = deployed.service(service)?;
             let bad = self.durable.known_bad(record)?;
-            let soon = deployed.began_at < bad.since + SOON;
-            (record.unattended || soon).then_some(bad)
+            self.came_by_itself(record, bad, deployed.began_at).then_some(bad)
         };
         deployed.changed.iter().filter_map(|s| Some((s, unattended(s)?))).collect()
     }
@@ -123,8 +129,16 @@ impl Core {
         let bad: Vec<(&ServiceName, &KnownBad)> =
             new.filter_map(|service| Some((service, project.runs_known_bad(service)?))).collect();
         let Some((_, first)) = bad.first() else { return };
-        let unattended = bad.iter().all(|(service, bad)| {
-            now < bad.since + SOON || project.running(service).is_some_and(|r| r.unattended)
+        // It may have begun in this very turn.
+        let begins = turn.facts.iter().find_map(|fact| match fact {
+            Fact::DeploymentBegan { project, at, .. } if project == name => Some(*at),
+            _ => None,
+        });
+        let under_way = project.durable.deploying.as_ref().map(|deploying| deploying.began);
+        let began = begins.or(under_way).unwrap_or(now);
+        let unattended = bad.iter().any(|(service, bad)| {
+            let record = project.running(service);
+            record.is_some_and(|record| project.came_by_itself(record, bad, began))
         });
         let (by, services) = (first.by, bad.iter().map(|(service, _)| (*service).clone()));
         let services: Vec<ServiceName> = services.collect();

@@ -443,3 +443,47 @@ fn the_whole_core_is_the_same_after_it_was_written_down_and_read() {
         assert_eq!(serde_json::to_string(&again).unwrap(), text);
     }
 }
+
+#[test]
+fn what_is_said_of_a_known_bad_image_is_what_is_done_with_it() {
+    for (away, put_back) in [(295, true), (310, false)] {
+        let mut world = World::proven(shop(vec![errors()]));
+        bad(&mut world, &[("web", 2)]);
+        world.deploy("web", 2);
+        while world.outcomes().is_empty() {
+            world.run(1);
+        }
+        world.run(away);
+        // A long pull: the old container is gone, the new one comes later.
+        let began = world.now;
+        world.services[0].containers = 0;
+        world.look();
+        world.run(10);
+        world.services[0].containers = 1;
+        world.deploy("web", 2);
+        assert_eq!(announced(&world), [put_back], "begun at {began}");
+        world.run(70);
+        assert_eq!(world.version("web"), if put_back { 1 } else { 2 });
+    }
+}
+
+#[test]
+fn a_known_bad_image_of_an_announced_deployment_is_a_persons() {
+    let mut world = World::proven(shop(vec![errors()]));
+    bad(&mut world, &[("web", 2)]);
+    world.deploy("web", 2);
+    while world.outcomes().is_empty() {
+        world.run(1);
+    }
+    world.run(30);
+    let project = ProjectName::new("shop");
+    let begins = Command::DeployBegins { project, id: "job".into(), limit: secs(600) };
+    world.command(begins).unwrap();
+    world.deploy("web", 2);
+    assert_eq!(announced(&world), [false]);
+    let ends = Command::DeployEnds { project: ProjectName::new("shop"), id: "job".into() };
+    world.command(ends).unwrap();
+    world.run(35);
+    assert_eq!(world.view().deploying_since, None);
+    assert_eq!(world.rollbacks().len(), 1, "it goes back only when it breaches again");
+}
